@@ -1,1 +1,9 @@
-//! Skeleton.
+//! What should be, what is wrong, and what happens next: the decisions of both services, as pure functions.
+//!
+//! `webhook` and `operator` only read, ask this crate, and write. Nothing here is async, does I/O, reads a clock or
+//! throws dice; time, passwords and fetched objects are arguments. The modules stand in reading order: each uses
+//! only what stands above it.
+
+pub mod field;
+pub mod quantity;
+pub mod version;
