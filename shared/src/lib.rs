@@ -7,3 +7,5 @@
 pub mod field;
 pub mod quantity;
 pub mod version;
+
+pub mod api;
