@@ -1,0 +1,33 @@
+//! Every annotation we write or heed.
+
+use std::collections::BTreeMap;
+
+use crate::config::OperatorConfig;
+
+/// On a pod: recreate it at the next opportunity. People and tools know this mark, and may set it by hand.
+pub const ROLLING_UPDATE_REQUIRED: &str = "zalando-postgres-operator-rolling-update-required";
+/// On a pod and in the template it was made from: a hash per restart-relevant field, see `plan::pod_template`.
+pub const FINGERPRINT: &str = "postgres-operator.acid.zalan.do/fingerprint";
+/// On every object we apply: a hash of what we asked for, so that a wish we no longer have is noticed.
+pub const APPLIED: &str = "postgres-operator.acid.zalan.do/applied";
+/// On a manifest: which operator handles it, where several share a Kubernetes.
+pub const CONTROLLER: &str = "acid.zalan.do/controller";
+/// On a load balancer's Service: the names that external-dns publishes.
+pub const EXTERNAL_DNS: &str = "external-dns.alpha.kubernetes.io/hostname";
+/// On a pod: the AWS role that kube2iam gives it.
+pub const IAM_ROLE: &str = "iam.amazonaws.com/role";
+/// On the pods' service account: the AWS role that IRSA gives it.
+pub const IRSA_ROLE: &str = "eks.amazonaws.com/role-arn";
+
+/// A set of annotations.
+pub type AnnotationMap = BTreeMap<String, String>;
+
+/// The manifest's annotations that the configuration hands down to children.
+pub fn inherited(own: Option<&AnnotationMap>, config: &OperatorConfig) -> AnnotationMap {
+    let keys = &config.kubernetes.inherited_annotations;
+    own.into_iter()
+        .flatten()
+        .filter(|(key, _)| keys.contains(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}

@@ -1,0 +1,169 @@
+//! The resolved cluster: what a manifest, the configuration and the objects they name amount to.
+//!
+//! The only thing builders, the planner and the rollout read. [`Cluster::resolve`] is its only constructor, so a
+//! `Cluster` in hand means: valid, complete, typed. The one fact to know: it is recomputed at every reconcile and
+//! stored nowhere, which is how a changed configuration reaches clusters whose manifest never changed.
+
+mod network;
+mod pod;
+mod postgres;
+mod references;
+mod resolve;
+mod resources;
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+pub use network::{Exposure, Network};
+pub use pod::{AntiAffinity, CloudStorage, Environment, Pod, SecretMount, Security, Tls};
+pub use postgres::{Origin, Postgres};
+pub use references::References;
+
+use crate::annotations::AnnotationMap;
+use crate::labels::Labels;
+use crate::roles::RoleSet;
+
+/// One PostgreSQL cluster, as it should be.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    pub(crate) identity: Identity,
+    pub(crate) labels: Labels,
+    pub(crate) inherited: AnnotationMap,
+    pub(crate) owners: Vec<OwnerReference>,
+    pub(crate) members: i32,
+    pub(crate) postgres: Postgres,
+    pub(crate) origin: Origin,
+    pub(crate) pod: Pod,
+    pub(crate) volume: DataVolume,
+    pub(crate) network: Network,
+    pub(crate) budgets: Budgets,
+    pub(crate) service_account: ServiceAccountTemplate,
+    pub(crate) users: SystemUsers,
+    pub(crate) roles: RoleSet,
+    pub(crate) policy: Policy,
+}
+
+/// Whose cluster it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The manifest's name; the prefix of every child's.
+    pub name: String,
+    /// The namespace of the manifest and of almost every child.
+    pub namespace: String,
+    /// The manifest's UID; part of the path of WAL archives and backups.
+    pub uid: String,
+    /// The owning team.
+    pub team: String,
+}
+
+/// The volume of each member.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataVolume {
+    pub(crate) size: String,
+    pub(crate) storage_class: Option<String>,
+    pub(crate) selector: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector>,
+    pub(crate) sub_path: Option<SubPath>,
+    pub(crate) retention: ClaimRetention,
+}
+
+/// The folder of a volume that is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubPath {
+    /// As it stands.
+    Plain(String),
+    /// With variables of the pod expanded.
+    Expression(String),
+}
+
+/// What becomes of claims when the StatefulSet goes or shrinks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimRetention {
+    pub(crate) delete_when_deleted: bool,
+    pub(crate) delete_when_scaled: bool,
+}
+
+/// The disruption budgets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    pub(crate) primary_name: String,
+    pub(crate) select_primary: bool,
+    /// Whether they hold anything back; relaxed budgets exist but permit every eviction.
+    pub(crate) enforced: bool,
+    /// Members that must stay where the selector takes in all of them.
+    pub(crate) min_available: i32,
+}
+
+/// The service account of the pods, as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceAccountTemplate {
+    pub(crate) account: k8s_openapi::api::core::v1::ServiceAccount,
+    pub(crate) binding: k8s_openapi::api::rbac::v1::RoleBinding,
+}
+
+/// The roles that Patroni needs, and how Secrets are named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemUsers {
+    pub(crate) superuser: String,
+    pub(crate) replication: String,
+    pub(crate) secret_template: String,
+}
+
+/// How the operator treats the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// An image change waits until something else recreates a pod.
+    pub lazy_image_upgrade: bool,
+    /// Roles and databases are managed.
+    pub database_access: bool,
+    /// How long a recreated pod may take to get its role label.
+    pub pod_start_timeout: Duration,
+    /// Secrets go with the cluster.
+    pub delete_secrets: bool,
+    /// Claims go with the cluster.
+    pub delete_claims: bool,
+    /// The manifest carries the operator's finalizer.
+    pub finalizer: bool,
+}
+
+impl Cluster {
+    /// Whose cluster it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Its labels and selectors.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// How many members it should have, within the configured bounds.
+    pub fn members(&self) -> i32 {
+        self.members
+    }
+
+    /// How the operator treats it.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The roles and databases it should have.
+    pub fn roles(&self) -> &RoleSet {
+        &self.roles
+    }
+
+    /// Whether it follows another cluster, and so takes no writes of its own.
+    pub fn is_standby(&self) -> bool {
+        matches!(self.origin, Origin::Standby(_))
+    }
+
+    /// The superuser's name.
+    pub fn superuser(&self) -> &str {
+        &self.users.superuser
+    }
+
+    /// The name of a role's Secret.
+    pub fn secret_name(&self, user: &str) -> String {
+        crate::names::secret(&self.users.secret_template, user, &self.identity.name)
+    }
+}

@@ -1,0 +1,22 @@
+//! The objects that a manifest or the configuration names, already read.
+//!
+//! The operator reads them; the webhook has no right to read Secrets and works with [`References::unread`], on both
+//! sides of a preview, so that what it cannot see cancels out.
+
+use std::collections::BTreeMap;
+
+/// What was found behind the names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct References {
+    /// The keys of the configured pod environment Secret. Values stay in the Secret.
+    pub environment_secret_keys: Vec<String>,
+    /// The data of the configured pod environment ConfigMap.
+    pub environment_config_map: BTreeMap<String, String>,
+}
+
+impl References {
+    /// Nothing read.
+    pub fn unread() -> Self {
+        Self::default()
+    }
+}

@@ -1,0 +1,79 @@
+//! Every label we write, and which of them select.
+//!
+//! Selectors hold only the configured cluster labels and the cluster's name. The full set on an object adds the team
+//! and inherited labels, which may change; a selector may not.
+
+use std::collections::BTreeMap;
+
+use crate::config::OperatorConfig;
+use crate::names::MemberRole;
+
+/// The label of the owning team.
+pub const TEAM: &str = "team";
+/// The label that marks a pod during a critical operation; the second disruption budget selects it.
+pub const CRITICAL_OPERATION: &str = "critical-operation";
+
+/// A set of labels.
+pub type LabelMap = BTreeMap<String, String>;
+
+/// The labels of one cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    selector: LabelMap,
+    full: LabelMap,
+    role_key: String,
+}
+
+impl Labels {
+    /// The labels of a cluster from its manifest's name, team and own labels.
+    pub fn new(name: &str, team: &str, own: Option<&LabelMap>, config: &OperatorConfig) -> Self {
+        let kubernetes = &config.kubernetes;
+        let mut selector = kubernetes.cluster_labels.clone();
+        selector.insert(kubernetes.cluster_name_label.clone(), name.to_owned());
+        let mut full = selector.clone();
+        full.insert(TEAM.to_owned(), team.to_owned());
+        for key in &kubernetes.inherited_labels {
+            if let Some(value) = own.and_then(|labels| labels.get(key)) {
+                full.insert(key.clone(), value.clone());
+            }
+        }
+        Self { selector, full, role_key: kubernetes.pod_role_label.clone() }
+    }
+
+    /// What selects the cluster's database pods.
+    pub fn selector(&self) -> LabelMap {
+        self.selector.clone()
+    }
+
+    /// What selects the pods of one role.
+    pub fn role_selector(&self, role: MemberRole) -> LabelMap {
+        self.with_role(self.selector(), role)
+    }
+
+    /// What every object of the cluster carries.
+    pub fn full(&self) -> LabelMap {
+        self.full.clone()
+    }
+
+    /// What an object for one role carries.
+    pub fn full_for_role(&self, role: MemberRole) -> LabelMap {
+        self.with_role(self.full(), role)
+    }
+
+    /// What selects pods that are in a critical operation.
+    pub fn critical_selector(&self) -> LabelMap {
+        let mut labels = self.selector();
+        labels.insert(CRITICAL_OPERATION.to_owned(), "true".to_owned());
+        labels
+    }
+
+    fn with_role(&self, mut labels: LabelMap, role: MemberRole) -> LabelMap {
+        labels.insert(self.role_key.clone(), role.label_value().to_owned());
+        labels
+    }
+}
+
+/// A selector as the API server and `kubectl -l` write it.
+pub fn selector_text(labels: &LabelMap) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
