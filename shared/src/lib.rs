@@ -4,6 +4,8 @@
 //! throws dice; time, passwords and fetched objects are arguments. The modules stand in reading order: each uses
 //! only what stands above it.
 
+pub mod api;
+pub mod config;
 pub mod field;
 pub mod quantity;
 pub mod version;
