@@ -6,4 +6,5 @@
 
 pub mod field;
 pub mod quantity;
+pub mod roles;
 pub mod version;
