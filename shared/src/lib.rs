@@ -6,6 +6,7 @@
 
 pub mod field;
 pub mod quantity;
+pub mod roles;
 pub mod version;
 
 pub mod api;

@@ -1,0 +1,62 @@
+//! What can go wrong with a database. Surprising: PostgreSQL's answer to a failed statement may quote the statement,
+//! so only its code and its short message are kept, never its detail or its context.
+
+use std::time::Duration;
+
+use shared::roles::Statement;
+
+/// A failed act on a database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// No connection: nobody there, refused, no TLS, wrong password, or not a primary.
+    #[error("could not connect to the database")]
+    Connect(#[source] tokio_postgres::Error),
+    /// The TLS settings or the server's name are unusable.
+    #[error("could not prepare TLS for the database connection")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Nothing came back in time.
+    #[error("no answer from the database within {0:?}")]
+    Deadline(Duration),
+    /// The catalog could not be read.
+    #[error("could not read the catalog")]
+    Catalog(#[source] tokio_postgres::Error),
+    /// The catalog holds something that has no place in ours.
+    #[error("could not understand the catalog: {0}")]
+    Unreadable(String),
+    /// PostgreSQL refused a statement.
+    #[error("refused by PostgreSQL ({code}): {message}")]
+    Refused {
+        /// The five characters of its SQLSTATE.
+        code: String,
+        /// Its primary message; never a detail, a hint or a context.
+        message: String,
+    },
+    /// The connection ended before or during a statement.
+    #[error("the database connection was lost")]
+    Lost(#[source] Option<tokio_postgres::Error>),
+}
+
+impl DatabaseError {
+    /// A word for metrics.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Tls(_) => "tls",
+            Self::Deadline(_) => "deadline",
+            Self::Catalog(_) => "catalog",
+            Self::Unreadable(_) => "unreadable",
+            Self::Refused { .. } => "refused",
+            Self::Lost(_) => "lost",
+        }
+    }
+}
+
+/// A statement that failed, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("could not run {statement}")]
+pub struct Failure {
+    /// The statement; it shows itself without passwords.
+    pub statement: Statement,
+    /// What went wrong.
+    pub source: DatabaseError,
+}

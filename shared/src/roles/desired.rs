@@ -1,0 +1,129 @@
+//! Every role and database a cluster should have, from what its manifest and the configuration say.
+//!
+//! `build` asks it, for the Secrets as well as for the SQL. Surprising: the superuser and the replication user are in the
+//! set although Patroni creates them: their Secrets are ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::flags::{Attribute, RoleFlags};
+use super::name::{DatabaseName, RoleName};
+use super::{Database, Keeper, Origin, Role, RoleSet, Skipped};
+
+/// What decides about the roles and databases of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleInputs {
+    /// `spec.users`.
+    pub users: BTreeMap<RoleName, RoleFlags>,
+    /// `spec.databases`: each with its owner.
+    pub databases: BTreeMap<DatabaseName, RoleName>,
+    /// `super_username`; Patroni creates it.
+    pub superuser: RoleName,
+    /// `replication_username`; Patroni creates it.
+    pub replication_user: RoleName,
+    /// `protected_role_names`: no manifest may define them.
+    pub protected: BTreeSet<RoleName>,
+    /// `team_admin_role`, when `enable_admin_role_for_users` is on: the admin of every manifest user.
+    pub users_admin: Option<RoleName>,
+    /// `additional_owner_roles`: every database owner becomes a member of them.
+    pub additional_owner_roles: BTreeSet<RoleName>,
+    /// The pooler's user, when a pooler is wanted.
+    pub pooler_user: Option<RoleName>,
+    /// The event streams' user, when a stream is wanted.
+    pub stream_user: Option<RoleName>,
+}
+
+/// Every role and database that `inputs` ask for.
+pub fn desired(inputs: &RoleInputs) -> RoleSet {
+    let mut chosen = Chosen::default();
+    chosen.system(inputs);
+    for (name, flags) in &inputs.users {
+        chosen.manifest_user(name, flags, inputs);
+    }
+    chosen.databases(inputs);
+    RoleSet {
+        roles: chosen.roles.into_values().collect(),
+        databases: chosen.databases,
+        skipped: chosen.skipped,
+    }
+}
+
+/// The set while it is being put together.
+#[derive(Default)]
+struct Chosen {
+    roles: BTreeMap<RoleName, Role>,
+    databases: Vec<Database>,
+    skipped: Vec<Skipped>,
+}
+
+impl Chosen {
+    /// Adds a role; of two with one name the larger origin wins, and the newer of equals.
+    fn add(&mut self, role: Role) {
+        if self.roles.get(&role.name).is_none_or(|present| present.origin <= role.origin) {
+            self.roles.insert(role.name.clone(), role);
+        }
+    }
+
+    fn system(&mut self, inputs: &RoleInputs) {
+        let patroni = |name: &RoleName, attribute| {
+            let flags = RoleFlags::new([(attribute, true), (Attribute::Login, true)]);
+            Role { keeper: Keeper::Patroni, ..role(name, flags, Origin::System) }
+        };
+        self.add(patroni(&inputs.replication_user, Attribute::Replication));
+        self.add(patroni(&inputs.superuser, Attribute::Superuser));
+        let login = || RoleFlags::new([(Attribute::Login, true)]);
+        let replication = || RoleFlags::new([(Attribute::Login, true), (Attribute::Replication, true)]);
+        let pooler = inputs.pooler_user.iter().map(|name| role(name, login(), Origin::Pooler));
+        let stream = inputs.stream_user.iter().map(|name| role(name, replication(), Origin::Stream));
+        for ours in pooler.chain(stream) {
+            // A pooler that logs in as the superuser would turn the superuser into an ordinary role here.
+            if self.roles.get(&ours.name).is_some_and(|present| present.keeper == Keeper::Patroni) {
+                self.skipped.push(Skipped::ReservedUser(ours.name));
+            } else {
+                self.add(ours);
+            }
+        }
+    }
+
+    fn manifest_user(&mut self, name: &RoleName, flags: &RoleFlags, inputs: &RoleInputs) {
+        if inputs.protected.contains(name) || self.roles.contains_key(name) {
+            self.skipped.push(Skipped::ReservedUser(name.clone()));
+            return;
+        }
+        let admin = inputs.users_admin.clone().filter(|admin| admin != name);
+        self.add(Role { admin, ..role(name, flags.clone(), Origin::Manifest) });
+    }
+
+    fn databases(&mut self, inputs: &RoleInputs) {
+        for (name, owner) in &inputs.databases {
+            let database = Database { name: name.clone(), owner: owner.clone() };
+            let Some(owner) = self.roles.get_mut(owner) else {
+                self.skipped.push(Skipped::UnknownOwner(database));
+                continue;
+            };
+            own(owner, &inputs.additional_owner_roles);
+            self.databases.push(database);
+        }
+    }
+}
+
+/// Makes a database owner a member of the additional owner roles. Such a role cannot be the owner's admin too: two roles
+/// may not be members of each other.
+fn own(owner: &mut Role, additional: &BTreeSet<RoleName>) {
+    let members: BTreeSet<RoleName> = owner.member_of.iter().chain(additional).cloned().collect();
+    owner.member_of = members.into_iter().filter(|role| *role != owner.name).collect();
+    owner.admin = owner.admin.take().filter(|admin| !owner.member_of.contains(admin));
+}
+
+/// A role that the operator keeps, with a password if it may log in.
+fn role(name: &RoleName, flags: RoleFlags, origin: Origin) -> Role {
+    Role {
+        name: name.clone(),
+        wants_password: flags.login(),
+        flags,
+        member_of: Vec::new(),
+        admin: None,
+        parameters: BTreeMap::new(),
+        origin,
+        keeper: Keeper::Operator,
+    }
+}

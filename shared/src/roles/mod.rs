@@ -1,0 +1,110 @@
+//! Which roles and databases a cluster should have, and the SQL that makes it so.
+//!
+//! The operator asks in this order: [`desired`] says what should be, its database adapter fills a [`Catalog`] with what
+//! is, [`plan`] gives the difference as typed [`Statement`]s. Surprising: nothing here ever drops or takes away. A role,
+//! flag or membership that left the manifest stays in the database; only a flag written in its `NO…` form is removed.
+
+pub mod catalog;
+pub mod desired;
+pub mod flags;
+pub mod name;
+pub mod parameter;
+pub mod password;
+pub mod plan;
+pub mod statement;
+
+use std::collections::BTreeMap;
+
+pub use catalog::Catalog;
+pub use desired::{RoleInputs, desired};
+pub use flags::{Attribute, RoleFlags};
+pub use name::{DatabaseName, RoleName};
+pub use parameter::{ParameterName, ParameterValue};
+pub use password::{Passwords, Verifier};
+pub use plan::plan;
+pub use statement::Statement;
+
+/// Every role and database a cluster wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleSet {
+    /// The roles, sorted by name; a name occurs once.
+    pub roles: Vec<Role>,
+    /// The databases, sorted by name; a name occurs once.
+    pub databases: Vec<Database>,
+    /// What was asked for and will not be done, for the status and the log.
+    pub skipped: Vec<Skipped>,
+}
+
+impl RoleSet {
+    /// The role of that name, if it is wanted.
+    pub fn role(&self, name: &RoleName) -> Option<&Role> {
+        self.roles.iter().find(|role| role.name == *name)
+    }
+}
+
+/// A role that should exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// Its name in the database.
+    pub name: RoleName,
+    /// The attributes that are asked for; an attribute that is not mentioned is left as it is.
+    pub flags: RoleFlags,
+    /// The roles it should be a member of, sorted.
+    pub member_of: Vec<RoleName>,
+    /// The role that should be a member of this one with the right to grant it on.
+    pub admin: Option<RoleName>,
+    /// Its settings (`ALTER ROLE … SET`).
+    pub parameters: BTreeMap<ParameterName, ParameterValue>,
+    /// Who asked for it.
+    pub origin: Origin,
+    /// Whether it logs in with a password, and so has a Secret.
+    pub wants_password: bool,
+    /// Who creates and alters it.
+    pub keeper: Keeper,
+}
+
+/// Who asked for a role. Ordered: when two ask for the same name, the larger one wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// `spec.users`.
+    Manifest,
+    /// A Secret or ConfigMap named in the operator configuration.
+    Infrastructure,
+    /// A member of a team.
+    Team,
+    /// The superuser and the replication user.
+    System,
+    /// A default role of a prepared database.
+    Prepared,
+    /// The connection pooler's user.
+    Pooler,
+    /// The event streams' user.
+    Stream,
+}
+
+/// Who creates and alters a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Keeper {
+    /// The operator, by SQL.
+    Operator,
+    /// Patroni, from the pod's environment: the plan never touches such a role.
+    Patroni,
+}
+
+/// A database that should exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Database {
+    /// Its name.
+    pub name: DatabaseName,
+    /// The role that owns it.
+    pub owner: RoleName,
+}
+
+/// Something asked for that will not be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// A user whose name belongs to the superuser, to Patroni or to the operator.
+    ReservedUser(RoleName),
+    /// A database whose owner no one defines.
+    UnknownOwner(Database),
+}
