@@ -5,5 +5,6 @@
 //! only what stands above it.
 
 pub mod field;
+pub mod patroni;
 pub mod quantity;
 pub mod version;
