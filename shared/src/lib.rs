@@ -5,6 +5,7 @@
 //! only what stands above it.
 
 pub mod field;
+pub mod patroni;
 pub mod quantity;
 pub mod roles;
 pub mod version;
