@@ -5,10 +5,19 @@
 //! only what stands above it.
 
 pub mod field;
-pub mod patroni;
 pub mod quantity;
-pub mod roles;
 pub mod version;
 
 pub mod api;
 pub mod config;
+
+pub mod annotations;
+pub mod labels;
+pub mod names;
+
+pub mod patroni;
+pub mod roles;
+
+pub mod cluster;
+
+pub mod build;

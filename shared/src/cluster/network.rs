@@ -41,7 +41,7 @@ const NOBODY: &str = "127.0.0.1/32";
 impl Network {
     /// The Services' settings, manifest over configuration.
     pub(crate) fn resolve(identity: &Identity, spec: &PostgresqlSpec, config: &OperatorConfig) -> Self {
-        let etcd_host = Some(config.general.etcd_host.clone()).filter(|host| !host.is_empty());
+        let etcd_host = config.general.etcd_host.clone().filter(|host| !host.is_empty());
         Self {
             config_maps: config.general.kubernetes_use_configmaps && etcd_host.is_none(),
             etcd_host,

@@ -1,0 +1,32 @@
+//! The Secrets of login roles, all but the password, which only the operator's shell can draw.
+
+use kube::api::ObjectMeta;
+
+use crate::cluster::Cluster;
+use crate::roles::RoleName;
+
+use super::meta::meta;
+
+/// The Secret's key of the role's name.
+pub const USERNAME_KEY: &str = "username";
+/// The Secret's key of the password.
+pub const PASSWORD_KEY: &str = "password";
+
+/// A Secret that should exist for a role that logs in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Credential {
+    /// The Secret's name, namespace, labels, annotations and owners.
+    pub metadata: ObjectMeta,
+    /// The role.
+    pub user: RoleName,
+}
+
+pub(super) fn credentials(cluster: &Cluster) -> Vec<Credential> {
+    let roles = cluster.roles.roles.iter().filter(|role| role.wants_password);
+    roles.map(|role| credential(cluster, &role.name)).collect()
+}
+
+fn credential(cluster: &Cluster, user: &RoleName) -> Credential {
+    let name = cluster.secret_name(user.as_str());
+    Credential { metadata: meta(cluster, name, cluster.labels.full(), Default::default()), user: user.clone() }
+}

@@ -1,0 +1,67 @@
+//! The objects of a cluster, as they should be.
+//!
+//! Infallible: a [`Cluster`] can always be built. Builders are functions of the cluster alone; they decide nothing,
+//! log nothing and know nothing of what exists already. What they leave unset, Kubernetes fills in, and the planner
+//! does not look at it.
+
+mod containers;
+mod credentials;
+mod disruption_budgets;
+mod env;
+mod meta;
+mod pod_identity;
+mod pod_template;
+mod services;
+mod spilo;
+mod stateful_set;
+mod storage_env;
+mod volumes;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Endpoints, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+
+pub use credentials::{Credential, PASSWORD_KEY, USERNAME_KEY};
+
+use crate::cluster::Cluster;
+use crate::patroni::DynamicConfig;
+use crate::roles::RoleSet;
+
+/// Everything a cluster is made of. Absent means: not wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resources {
+    /// The account that the pods run under; shared by all clusters of a namespace.
+    pub service_account: Option<ServiceAccount>,
+    /// What that account may do; shared as well.
+    pub role_binding: Option<RoleBinding>,
+    /// The Services of the primary and of the replicas.
+    pub services: Vec<Service>,
+    /// The Endpoints that Patroni fills, where it keeps its state in Endpoints.
+    pub endpoints: Vec<Endpoints>,
+    /// The Secrets of login roles, without passwords.
+    pub credentials: Vec<Credential>,
+    /// The disruption budgets.
+    pub disruption_budgets: Vec<PodDisruptionBudget>,
+    /// The members.
+    pub stateful_set: Option<StatefulSet>,
+    /// What Patroni's store should hold.
+    pub patroni: Option<DynamicConfig>,
+    /// What the database should hold.
+    pub roles: RoleSet,
+}
+
+/// The objects of a cluster.
+pub fn build(cluster: &Cluster) -> Resources {
+    Resources {
+        service_account: Some(pod_identity::service_account(cluster)),
+        role_binding: Some(pod_identity::role_binding(cluster)),
+        services: services::services(cluster),
+        endpoints: services::endpoints(cluster),
+        credentials: credentials::credentials(cluster),
+        disruption_budgets: disruption_budgets::disruption_budgets(cluster),
+        stateful_set: Some(stateful_set::stateful_set(cluster)),
+        patroni: Some(cluster.postgres.dynamic.clone()),
+        roles: cluster.roles.clone(),
+    }
+}
