@@ -9,3 +9,4 @@ pub mod quantity;
 pub mod version;
 
 pub mod api;
+pub mod config;

@@ -18,6 +18,12 @@ impl PostgresVersion {
     /// Every version that can be asked for, oldest first.
     pub const SUPPORTED: &[&str] = &["14", "15", "16", "17", "18"];
 
+    /// The oldest version that can be asked for.
+    pub const OLDEST: Self = Self(14);
+
+    /// The newest version that can be asked for.
+    pub const NEWEST: Self = Self(18);
+
     /// The major version as a number.
     pub fn major(self) -> u8 {
         self.0

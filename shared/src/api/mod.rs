@@ -4,6 +4,7 @@
 //! what `defaults`, `validation` and `cluster` do. Fields that the CRD requires still have a serde default, so that an
 //! incomplete manifest can be read and *all* that is wrong with it be told.
 
+pub mod configuration_groups;
 mod databases;
 mod maintenance_window;
 mod pooler;

@@ -1,0 +1,13 @@
+//! The operator's configuration, from its two sources.
+//!
+//! `OperatorConfig` is what everyone else reads: complete and typed. The webhook and the operator ask for it with
+//! `from_resource` or `from_config_map`. The surprise: an `OperatorConfiguration` and a ConfigMap have different
+//! defaults, because they always had; `OperatorConfig::default()` is the ConfigMap's.
+
+pub use crate::api::configuration_groups::{
+    AwsOrGcp, BackupProvider, ClaimRetention, ConnectionPooler, Debug, ExternalTrafficPolicy, General,
+    InfrastructureRole, Kubernetes, LoadBalancer, LoggingRestApi, LogicalBackup, MajorVersionUpgrade,
+    MajorVersionUpgradeMode, NamespacedName, NodeReadinessLabelMerge, OperatorConfig, Patroni,
+    PodManagementPolicy, PoolerMode, PostgresPodResources, RetentionPolicy, Scalyr, StorageResizeMode,
+    TeamsApi, Timeouts, Users,
+};
