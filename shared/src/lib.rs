@@ -10,3 +10,9 @@ pub mod version;
 
 pub mod api;
 pub mod config;
+pub mod defaults;
+pub mod plan;
+pub mod schema;
+pub mod validation;
+
+pub mod admission;
