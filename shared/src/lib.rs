@@ -21,3 +21,8 @@ pub mod roles;
 pub mod cluster;
 
 pub mod build;
+pub mod defaults;
+pub mod plan;
+pub mod schema;
+pub mod validation;
+pub mod admission;

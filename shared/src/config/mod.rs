@@ -4,8 +4,6 @@
 //! `from_resource` or `from_config_map`. The surprise: an `OperatorConfiguration` and a ConfigMap have different
 //! defaults, because they always had; `OperatorConfig::default()` is the ConfigMap's.
 
-pub mod duration;
-
 pub use crate::api::configuration_groups::{
     AwsOrGcp, BackupProvider, ClaimRetention, ConnectionPooler, Debug, ExternalTrafficPolicy, General,
     InfrastructureRole, Kubernetes, LoadBalancer, LoggingRestApi, LogicalBackup, MajorVersionUpgrade,

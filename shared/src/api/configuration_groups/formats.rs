@@ -4,14 +4,17 @@
 //! schema, so a bad value is found while parsing and its error says what would be right.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::config::duration;
+use super::duration;
+use crate::api::MaintenanceWindow;
 use crate::quantity::Amount;
 use crate::version::PostgresVersion;
 
@@ -131,6 +134,83 @@ impl JsonSchema for InstanceBound {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "integer", "format": "int32", "minimum": -1 })
+    }
+}
+
+/// Maintenance windows, each as `Sat:02:00-04:00`.
+pub(super) struct MaintenanceWindows;
+
+impl MaintenanceWindows {
+    pub(super) fn serialize<S: Serializer>(
+        value: &[MaintenanceWindow],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(value.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<MaintenanceWindow>, D::Error> {
+        let window = |text: String| text.parse().map_err(|error| D::Error::custom(format!("{text} {error}")));
+        Vec::<String>::deserialize(deserializer)?.into_iter().map(window).collect()
+    }
+}
+
+impl JsonSchema for MaintenanceWindows {
+    fn schema_name() -> Cow<'static, str> {
+        "MaintenanceWindows".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "array",
+            "items": {
+                "type": "string",
+                "pattern": r"^\s*((Mon|Tue|Wed|Thu|Fri|Sat|Sun):)?[0-9]{1,2}:[0-9]{1,2}-[0-9]{1,2}:[0-9]{1,2}\s*$",
+            },
+        })
+    }
+}
+
+/// One toleration as a map with the keys `key`, `operator`, `value` and `effect`. Empty means: none.
+pub(super) struct SingleToleration;
+
+impl SingleToleration {
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Toleration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Toleration>, D::Error> {
+        let map = Option::<BTreeMap<String, String>>::deserialize(deserializer)?.unwrap_or_default();
+        if map.is_empty() {
+            return Ok(None);
+        }
+        let mut toleration = Toleration::default();
+        for (name, text) in map {
+            match name.as_str() {
+                "key" => toleration.key = Some(text),
+                "operator" => toleration.operator = Some(text),
+                "value" => toleration.value = Some(text),
+                "effect" => toleration.effect = Some(text),
+                _ => return Err(D::Error::unknown_field(&name, &["key", "operator", "value", "effect"])),
+            }
+        }
+        Ok(Some(toleration))
+    }
+}
+
+impl JsonSchema for SingleToleration {
+    fn schema_name() -> Cow<'static, str> {
+        "SingleToleration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["object", "null"], "additionalProperties": { "type": "string" } })
     }
 }
 

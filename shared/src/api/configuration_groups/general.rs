@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::Container;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::formats::{GoDuration, InstanceBound};
+use super::formats::{GoDuration, InstanceBound, MaintenanceWindows};
+use crate::api::MaintenanceWindow;
 
 /// Settings that belong to no group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,10 +45,8 @@ pub struct General {
     /// Keep disruptive work to maintenance windows; false: any time is in the window.
     pub enable_maintenance_windows: bool,
     /// Windows (UTC) of clusters whose manifest has none, for example `Sat:02:00-04:00` or `01:00-06:00`.
-    #[schemars(inner(regex(
-        pattern = r"^\ *((Mon|Tue|Wed|Thu|Fri|Sat|Sun):(2[0-3]|[01]?\d):([0-5]?\d)|(2[0-3]|[01]?\d):([0-5]?\d))-((2[0-3]|[01]?\d):([0-5]?\d)|(2[0-3]|[01]?\d):([0-5]?\d))\ *$"
-    )))]
-    pub maintenance_windows: Vec<String>,
+    #[serde(with = "MaintenanceWindows")]
+    pub maintenance_windows: Vec<MaintenanceWindow>,
     /// Fewest instances of a cluster, whatever its manifest says; -1: no bound.
     #[serde(with = "InstanceBound")]
     pub min_instances: Option<i32>,

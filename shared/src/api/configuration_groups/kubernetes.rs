@@ -8,7 +8,7 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::formats::{EmbeddedManifest, GoDuration};
+use super::formats::{EmbeddedManifest, GoDuration, SingleToleration};
 use super::{
     NamespacedName, NodeReadinessLabelMerge, PodManagementPolicy, RetentionPolicy, StorageResizeMode,
 };
@@ -98,7 +98,7 @@ pub struct Kubernetes {
     /// Annotations of every database pod.
     pub custom_pod_annotations: BTreeMap<String, String>,
     /// Toleration of database pods whose manifest has none: key, operator, value, effect.
-    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    #[serde(with = "SingleToleration")]
     pub toleration: Option<Toleration>,
     /// ConfigMap with environment variables of all database pods; a changed value restarts them.
     pub pod_environment_configmap: Option<NamespacedName>,
@@ -131,7 +131,7 @@ pub struct Kubernetes {
 
 /// What becomes of volume claims: `retain` or `delete`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ClaimRetention {
     /// When the cluster is deleted.
     pub when_deleted: RetentionPolicy,
@@ -141,6 +141,7 @@ pub struct ClaimRetention {
 
 /// A Secret with roles that every cluster has, and which of its keys hold what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct InfrastructureRole {
     /// The Secret, as name or namespace/name.
     pub secretname: NamespacedName,

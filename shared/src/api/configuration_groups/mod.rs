@@ -2,11 +2,12 @@
 //!
 //! The CRD schema, the parser of the `OperatorConfiguration` and the parser of the ConfigMap are all derived from
 //! these structs; there is no other list of keys. Doc comments are what `kubectl explain` prints. The one surprise:
-//! `Default` is what the *ConfigMap* defaults to; an `OperatorConfiguration` differs in a few settings, listed in
-//! `config::from_resource`.
+//! `Default` is what the *ConfigMap* defaults to; an `OperatorConfiguration` differs in a few settings, which
+//! `resource_defaults` lists.
 
 mod backup;
 mod cloud;
+pub mod duration;
 mod formats;
 mod general;
 mod kubernetes;
@@ -15,6 +16,7 @@ mod modes;
 mod names;
 mod operation;
 mod pooler;
+mod resource_defaults;
 mod resources;
 mod roles;
 

@@ -1,0 +1,263 @@
+//! The questions the webhook and the command line may ask: what to add, what is wrong, what a change will do.
+//!
+//! The fact to know: a manifest is read as raw JSON first. Violations of the CRD's schema are collected, what cannot be
+//! read is put aside, and all checks run on the rest, so that one answer holds everything a user has to fix.
+
+use jiff::civil::Date;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::api::{Postgresql, PostgresqlSpec};
+use crate::config::OperatorConfig;
+use crate::field::{FieldErrors, FieldPath, Reason};
+use crate::plan::Change;
+use crate::schema::{self, Violation};
+use crate::{defaults, validation};
+
+/// The manifest with the defaults written in; for a new object.
+///
+/// Only adds keys that are absent, never touches a list, and says the same whenever it is asked again.
+///
+/// # Errors
+/// Everything that is wrong with the manifest: violations of the CRD's schema and failed checks together.
+pub fn mutate(manifest: &Value, config: &OperatorConfig) -> Result<Value, FieldErrors> {
+    examine(None, manifest, config).1.into_result()?;
+    Ok(with_defaults(manifest))
+}
+
+/// As [`mutate`], for an update of `old`: also refuses what a running cluster cannot become, and lets everything
+/// through that leaves the spec as it was.
+///
+/// # Errors
+/// Everything that is wrong with the manifest or with the change.
+pub fn mutate_update(old: &Value, manifest: &Value, config: &OperatorConfig) -> Result<Value, FieldErrors> {
+    if leaves_spec_alone(old, manifest) {
+        return Ok(manifest.clone());
+    }
+    examine(Some(old), manifest, config).1.into_result()?;
+    Ok(with_defaults(manifest))
+}
+
+/// What creating `new`, or changing `old` into it, will do.
+///
+/// # Errors
+/// Everything that is wrong with the manifest or with the change. An update that leaves the spec alone is never
+/// refused: an old invalid manifest must still be able to lose its finalizer.
+pub fn review(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Result<Vec<Change>, FieldErrors> {
+    if old.is_some_and(|old| leaves_spec_alone(old, new)) {
+        return Ok(Vec::new());
+    }
+    let (manifest, errors) = examine(old, new, config);
+    errors.into_result()?;
+    Ok(validation::warnings(&manifest, config))
+}
+
+/// As [`review`], for manifests that have been read already.
+///
+/// # Errors
+/// Everything that is wrong with the manifest or with the change.
+pub fn review_typed(
+    old: Option<&Postgresql>,
+    new: &Postgresql,
+    config: &OperatorConfig,
+) -> Result<Vec<Change>, FieldErrors> {
+    if old.is_some_and(|old| old.spec == new.spec) {
+        return Ok(Vec::new());
+    }
+    let mut errors = FieldErrors::default();
+    validation::check(new, config, &mut errors);
+    if let Some(old) = old {
+        validation::transitions(old, new, config, &mut errors);
+    }
+    errors.into_result()?;
+    Ok(validation::warnings(new, config))
+}
+
+/// Whether the manifest may be deleted `today`.
+///
+/// # Errors
+/// The annotations that the configuration asks for and the manifest lacks.
+pub fn review_deletion(manifest: &Value, config: &OperatorConfig, today: Date) -> Result<(), FieldErrors> {
+    let mut errors = FieldErrors::default();
+    validation::deletion(&decode(manifest, &mut FieldErrors::default()), config, today, &mut errors);
+    errors.into_result()
+}
+
+/// The manifest as far as it can be read, and everything that is wrong with it or with the change from `old`.
+fn examine(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> (Postgresql, FieldErrors) {
+    let violations = schema::violations(new);
+    let mut unreadable = FieldErrors::default();
+    let manifest = decode(&schema::readable_part(new, &violations), &mut unreadable);
+    let mut checked = FieldErrors::default();
+    validation::check(&manifest, config, &mut checked);
+    if let Some(old) = old {
+        let old = decode(&schema::readable_part(old, &schema::violations(old)), &mut FieldErrors::default());
+        validation::transitions(&old, &manifest, config, &mut checked);
+    }
+    (manifest, merged(violations, unreadable, checked))
+}
+
+/// All errors, none about a place that another one speaks of already.
+///
+/// A value that cannot be read silences the checks about it and what it holds; for any other violation of the schema
+/// the check's message is the better one.
+fn merged(violations: Vec<Violation>, mut unreadable: FieldErrors, checked: FieldErrors) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    for Violation { error, unreadable: silences, .. } in violations {
+        if silences {
+            unreadable.push(error.path, error.reason, error.message);
+        } else if !checked.paths().any(|path| *path == error.path) {
+            errors.push(error.path, error.reason, error.message);
+        }
+    }
+    let told: Vec<FieldPath> = unreadable.paths().cloned().collect();
+    errors.extend(unreadable);
+    for error in &checked {
+        if !told.iter().any(|place| holds(place, &error.path)) {
+            errors.push(error.path.clone(), error.reason, error.message.clone());
+        }
+    }
+    errors
+}
+
+/// Whether `inner` is `outer` or stands inside it.
+fn holds(outer: &FieldPath, inner: &FieldPath) -> bool {
+    inner
+        .as_str()
+        .strip_prefix(outer.as_str())
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Reads a manifest; each field of the spec that serde refuses is an error of its own and left out.
+fn decode(manifest: &Value, errors: &mut FieldErrors) -> Postgresql {
+    let metadata = section::<ObjectMeta>(manifest, "metadata", errors);
+    let spec = section::<PostgresqlSpec>(manifest, "spec", errors);
+    Postgresql { metadata, spec, status: None }
+}
+
+/// Reads one top-level section, key by key when it cannot be read as a whole.
+fn section<T: DeserializeOwned + Default>(manifest: &Value, name: &str, errors: &mut FieldErrors) -> T {
+    let Some(whole) = manifest.get(name).filter(|section| section.is_object()) else { return T::default() };
+    if let Ok(section) = serde_json::from_value(whole.clone()) {
+        return section;
+    }
+    let mut rest = whole.clone();
+    for (key, value) in whole.as_object().into_iter().flatten() {
+        if let Err(error) = serde_json::from_value::<T>(json!({ key.as_str(): value })) {
+            errors.push(FieldPath::new(name).field(key), Reason::Invalid, format!("cannot be read: {error}"));
+            if let Some(rest) = rest.as_object_mut() {
+                rest.remove(key);
+            }
+        }
+    }
+    serde_json::from_value(rest).unwrap_or_default()
+}
+
+/// The manifest and what is not written in it but true of it.
+fn with_defaults(manifest: &Value) -> Value {
+    let mut manifest = manifest.clone();
+    defaults::write(&mut manifest);
+    manifest
+}
+
+/// Whether two manifests ask for the same, written defaults apart.
+fn leaves_spec_alone(old: &Value, new: &Value) -> bool {
+    let (old_spec, new_spec) = (old.get("spec"), new.get("spec"));
+    old_spec == new_spec || with_defaults(old).get("spec") == with_defaults(new).get("spec")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn valid() -> Value {
+        json!({
+            "apiVersion": "acid.zalan.do/v1",
+            "kind": "postgresql",
+            "metadata": { "name": "acid-minimal", "namespace": "default" },
+            "spec": {
+                "teamId": "acid",
+                "numberOfInstances": 2,
+                "volume": { "size": "1Gi" },
+                "postgresql": { "version": "17" },
+                "users": { "zalando": ["superuser"], "foo": null },
+            },
+        })
+    }
+
+    fn with(path: &str, value: Value) -> Value {
+        let mut manifest = valid();
+        let (parent, key) = path.rsplit_once('/').unwrap();
+        manifest.pointer_mut(parent).unwrap()[key] = value;
+        manifest
+    }
+
+    fn denied(manifest: &Value) -> Vec<String> {
+        let errors = mutate(manifest, &OperatorConfig::default()).unwrap_err();
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_valid_manifest_passes_as_it_is() {
+        assert_eq!(mutate(&valid(), &OperatorConfig::default()).unwrap(), valid());
+        assert_eq!(review(None, &valid(), &OperatorConfig::default()).unwrap(), []);
+    }
+
+    #[test]
+    fn violations_of_the_schema_and_failed_checks_come_in_one_answer() {
+        let mut manifest = with("/spec/volume/size", json!(5));
+        manifest["spec"]["numberOfInstances"] = json!("two");
+        manifest["spec"]["postgresql"]["version"] = json!("13");
+        manifest["spec"].as_object_mut().unwrap().remove("teamId");
+        manifest["metadata"]["name"] = json!("Acid_Minimal");
+        let paths: Vec<String> =
+            denied(&manifest).iter().filter_map(|line| Some(line.split_once(": ")?.0.to_owned())).collect();
+        assert_eq!(
+            paths,
+            [
+                "spec.teamId",
+                "spec.numberOfInstances",
+                "spec.volume.size",
+                "metadata.name",
+                "spec.postgresql.version"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_number_where_a_string_belongs_is_told_to_be_quoted() {
+        assert_eq!(
+            denied(&with("/spec/postgresql/version", json!(17))),
+            [r#"spec.postgresql.version: must be a string; put it in quotes: "17""#]
+        );
+    }
+
+    #[test]
+    fn an_update_that_leaves_the_spec_alone_always_passes() {
+        let invalid = with("/spec/volume/size", json!("5K"));
+        let mut labelled = invalid.clone();
+        labelled["metadata"]["labels"] = json!({ "a": "b" });
+        assert_eq!(review(Some(&invalid), &labelled, &OperatorConfig::default()), Ok(Vec::new()));
+        assert_eq!(mutate_update(&invalid, &labelled, &OperatorConfig::default()), Ok(labelled));
+    }
+
+    #[test]
+    fn an_update_may_not_shrink_or_downgrade() {
+        let mut smaller = with("/spec/volume/size", json!("500Mi"));
+        smaller["spec"]["postgresql"]["version"] = json!("16");
+        let errors = review(Some(&valid()), &smaller, &OperatorConfig::default()).unwrap_err();
+        assert_eq!(errors.len(), 2);
+    }
+
+    #[test]
+    fn a_deletion_needs_the_configured_annotations() {
+        let mut config = OperatorConfig::default();
+        config.kubernetes.delete_annotation_date_key = Some("delete-date".to_owned());
+        config.kubernetes.delete_annotation_name_key = Some("delete-name".to_owned());
+        let today = jiff::civil::date(2026, 11, 22);
+        assert_eq!(review_deletion(&valid(), &config, today).unwrap_err().len(), 2);
+        let annotations = json!({ "delete-date": "2026-11-22", "delete-name": "acid-minimal" });
+        assert_eq!(review_deletion(&with("/metadata/annotations", annotations), &config, today), Ok(()));
+    }
+}

@@ -1,0 +1,49 @@
+//! What carrying out a change costs.
+//!
+//! Admission prints [`Change`]s as warnings; the operator acts on the same effects.
+
+use std::fmt;
+
+use crate::field::FieldPath;
+
+/// What a change does to a running cluster. Worst last, so the maximum is the headline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// Nothing happens, or something else than what was asked for.
+    Ignored,
+    /// Kubernetes objects change, no pod is disturbed.
+    Patch,
+    /// SQL is run.
+    Sql,
+    /// `PostgreSQL` re-reads its configuration.
+    Reload,
+    /// `PostgreSQL` restarts in every pod.
+    Restart,
+    /// Every pod is recreated, the primary last.
+    RollingUpdate,
+    /// The `StatefulSet` is replaced under its pods.
+    ReplaceStatefulSet,
+    /// The data directory is upgraded to another major version.
+    MajorUpgrade,
+    /// Data is lost.
+    LosesData,
+    /// It will not be done at all.
+    Forbidden,
+}
+
+/// A change of a manifest's field, and what it costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The field.
+    pub field: FieldPath,
+    /// What carrying it out costs.
+    pub effect: Effect,
+    /// The sentence a user reads, without the path.
+    pub message: String,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}

@@ -1,0 +1,288 @@
+//! A manifest as raw JSON against the schema of our own CRD: every violation, in words a person understands.
+//!
+//! Admission asks this before it decodes a manifest, since serde stops at the first mistake. The schema is the one
+//! `crds/` installs, turned from Kubernetes' dialect into JSON Schema. The fact to know: a mutating webhook runs
+//! *before* the API server's own schema validation, so without this a user would see schema errors and the errors of
+//! our checks one after the other instead of together.
+
+use std::sync::OnceLock;
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{JsonType, ValidationError, Validator};
+use kube::CustomResourceExt;
+use serde_json::{Map, Value, json};
+
+use crate::api::Postgresql;
+use crate::field::{FieldError, FieldErrors, FieldPath, Reason};
+
+/// One place where a manifest is not as the schema says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Violation {
+    /// Where, and what would be right.
+    pub error: FieldError,
+    /// Whether the value has the wrong type, so that nothing can be made of it. Other violations (a value outside an
+    /// enumeration, a missing field) leave a manifest readable, and a check may have a better message for them.
+    pub unreadable: bool,
+    /// The JSON pointer of the value; of the object that lacks it when it is missing.
+    pointer: String,
+    /// What can stand in a list in place of the value.
+    stand_in: Value,
+}
+
+/// The CRD's schema, and the validator made of it.
+struct Schema {
+    root: Value,
+    validator: Option<Validator>,
+}
+
+/// Every violation of the CRD's schema, as errors with the paths that Kubernetes would print.
+pub fn check(manifest: &Value) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    for Violation { error, .. } in violations(manifest) {
+        errors.push(error.path, error.reason, error.message);
+    }
+    errors
+}
+
+/// Every violation of the CRD's schema.
+pub fn violations(manifest: &Value) -> Vec<Violation> {
+    let schema = schema();
+    let Some(validator) = &schema.validator else { return Vec::new() };
+    validator.iter_errors(manifest).filter_map(|error| violation(&schema.root, &error)).collect()
+}
+
+/// The manifest without the values that have the wrong type. Lists keep their length, so that paths stay true.
+pub fn readable_part(manifest: &Value, violations: &[Violation]) -> Value {
+    let mut rest = manifest.clone();
+    for violation in violations.iter().filter(|violation| violation.unreadable) {
+        let Some((parent, key)) = violation.pointer.rsplit_once('/') else { continue };
+        match rest.pointer_mut(parent) {
+            Some(Value::Object(object)) => {
+                object.remove(&unescaped(key));
+            }
+            Some(Value::Array(list)) => {
+                if let Some(element) = key.parse().ok().and_then(|at: usize| list.get_mut(at)) {
+                    *element = violation.stand_in.clone();
+                }
+            }
+            _ => {}
+        }
+    }
+    rest
+}
+
+/// The schema, compiled once per process.
+fn schema() -> &'static Schema {
+    static SCHEMA: OnceLock<Schema> = OnceLock::new();
+    SCHEMA.get_or_init(|| {
+        let root = json_schema();
+        let validator = jsonschema::validator_for(&root).ok();
+        Schema { root, validator }
+    })
+}
+
+/// The CRD's schema as JSON Schema. The status is not the user's to write and is left out.
+fn json_schema() -> Value {
+    let crd = serde_json::to_value(Postgresql::crd()).unwrap_or_default();
+    let mut root = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default();
+    if let Some(properties) = root.pointer_mut("/properties").and_then(Value::as_object_mut) {
+        properties.remove("status");
+    }
+    translate(&mut root);
+    root
+}
+
+/// Turns Kubernetes' extensions of OpenAPI into JSON Schema, in place and all the way down.
+fn translate(schema: &mut Value) {
+    let Some(object) = schema.as_object_mut() else { return };
+    let nullable = object.remove("nullable") == Some(Value::Bool(true));
+    if object.remove("x-kubernetes-int-or-string") == Some(Value::Bool(true)) {
+        object.insert("type".to_owned(), json!(["integer", "string"]));
+        object.remove("anyOf");
+    }
+    if object.remove("format") == Some(json!("int32")) {
+        object.entry("minimum").or_insert_with(|| json!(i32::MIN));
+        object.entry("maximum").or_insert_with(|| json!(i32::MAX));
+    }
+    object.retain(|key, _| !key.starts_with("x-kubernetes-") && key != "description" && key != "default");
+    if nullable {
+        admit_null(object);
+    }
+    for keyword in ["items", "additionalProperties"] {
+        object.get_mut(keyword).into_iter().for_each(translate);
+    }
+    if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.values_mut().for_each(translate);
+    }
+}
+
+/// `nullable: true` in JSON Schema.
+fn admit_null(schema: &mut Map<String, Value>) {
+    match schema.get_mut("type") {
+        Some(Value::Array(types)) => types.push(json!("null")),
+        Some(one) => *one = json!([one.clone(), "null"]),
+        None => {}
+    }
+    if let Some(Value::Array(options)) = schema.get_mut("enum") {
+        options.push(Value::Null);
+    }
+}
+
+/// What one error of the validator means to a user; nothing where the API server is more lenient.
+fn violation(root: &Value, error: &ValidationError<'_>) -> Option<Violation> {
+    let pointer = error.instance_path().as_str().to_owned();
+    let path = path(root, &pointer);
+    let value: &Value = error.instance();
+    let mut unreadable = false;
+    let mut stand_in = Value::Null;
+    let (path, reason, message) = match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str()?;
+            (path.field(name), Reason::Required, "is required".to_owned())
+        }
+        ValidationErrorKind::Type { kind } => {
+            if value.is_null() && !is_element(&pointer) {
+                return required_null(root, &pointer, path);
+            }
+            unreadable = true;
+            let wanted = wanted_type(kind);
+            stand_in = stand_in_for(wanted);
+            (path, Reason::Invalid, wrong_type(wanted, value))
+        }
+        ValidationErrorKind::Enum { options } => {
+            (path, Reason::NotSupported, format!("{value} is not supported; choose one of {}", list(options)))
+        }
+        ValidationErrorKind::Minimum { limit } => {
+            unreadable = limit == &json!(i32::MIN);
+            (path, Reason::Invalid, format!("{value} is too small; it must be at least {}", number(limit)))
+        }
+        ValidationErrorKind::Maximum { limit } => {
+            unreadable = limit == &json!(i32::MAX);
+            (path, Reason::Invalid, format!("{value} is too large; it must be at most {}", number(limit)))
+        }
+        ValidationErrorKind::Pattern { pattern } => {
+            (path, Reason::Invalid, format!("{value} does not have the form {pattern}"))
+        }
+        _ => (path, Reason::Invalid, error.to_string()),
+    };
+    Some(Violation { error: FieldError { path, reason, message }, unreadable, pointer, stand_in })
+}
+
+/// The API server drops a null where the schema admits none, so it is as good as absent.
+fn required_null(root: &Value, pointer: &str, path: FieldPath) -> Option<Violation> {
+    let (parent, key) = pointer.rsplit_once('/')?;
+    let required = schema_at(root, parent)?.get("required")?.as_array()?;
+    required.contains(&json!(unescaped(key))).then(|| Violation {
+        error: FieldError { path, reason: Reason::Required, message: "is required, but is null".to_owned() },
+        unreadable: true,
+        pointer: pointer.to_owned(),
+        stand_in: Value::Null,
+    })
+}
+
+/// Whether a pointer names an element of a list.
+fn is_element(pointer: &str) -> bool {
+    pointer.rsplit('/').next().is_some_and(|last| last.parse::<usize>().is_ok())
+}
+
+/// The type that was wanted; of several, the first that is not null.
+fn wanted_type(kind: &TypeKind) -> JsonType {
+    match kind {
+        TypeKind::Single(one) => *one,
+        TypeKind::Multiple(several) => {
+            several.iter().find(|one| *one != JsonType::Null).unwrap_or(JsonType::Null)
+        }
+    }
+}
+
+/// The emptiest value of a type.
+fn stand_in_for(wanted: JsonType) -> Value {
+    match wanted {
+        JsonType::Null => Value::Null,
+        JsonType::Boolean => json!(false),
+        JsonType::Integer | JsonType::Number => json!(0),
+        JsonType::String => json!(""),
+        JsonType::Array => json!([]),
+        JsonType::Object => json!({}),
+    }
+}
+
+/// The sentence about a value of the wrong type, with the remedy where it is but a pair of quotes.
+fn wrong_type(wanted: JsonType, value: &Value) -> String {
+    let wanted = match wanted {
+        JsonType::Null => "null",
+        JsonType::Boolean => "true or false",
+        JsonType::Integer => "a whole number",
+        JsonType::Number => "a number",
+        JsonType::String => "a string",
+        JsonType::Array => "a list",
+        JsonType::Object => "a map",
+    };
+    match (wanted, value) {
+        ("a string", Value::Number(_) | Value::Bool(_)) => {
+            format!("must be a string; put it in quotes: \"{value}\"")
+        }
+        ("true or false" | "a whole number" | "a number", Value::String(text)) => {
+            format!("must be {wanted} without quotes, not the string \"{text}\"")
+        }
+        _ => format!("must be {wanted}, not {}", described(value)),
+    }
+}
+
+/// What kind of value stands there, without repeating a whole map or list.
+fn described(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => format!("the string \"{text}\""),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a map".to_owned(),
+    }
+}
+
+/// An enumeration as a sentence fragment.
+fn list(options: &Value) -> String {
+    let words = options.as_array().into_iter().flatten().filter(|option| !option.is_null());
+    words
+        .map(|option| option.as_str().map_or_else(|| option.to_string(), str::to_owned))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// `1.0` as `1`.
+fn number(limit: &Value) -> String {
+    limit.to_string().trim_end_matches(".0").to_owned()
+}
+
+/// A JSON pointer as Kubernetes writes paths: `spec.users[zalando]`, `spec.sidecars[2].name`.
+fn path(root: &Value, pointer: &str) -> FieldPath {
+    let mut path = FieldPath::default();
+    let mut schema = Some(root);
+    for segment in pointer.split('/').skip(1).map(unescaped) {
+        let at: Option<&Value> = schema;
+        if let Some(items) = at.and_then(|schema| schema.get("items")) {
+            path = segment.parse().map_or_else(|_| path.key(&segment), |index| path.index(index));
+            schema = Some(items);
+            continue;
+        }
+        let property = at.and_then(|schema| schema.get("properties")?.get(&segment));
+        path = if property.is_some() { path.field(&segment) } else { path.key(&segment) };
+        schema = property.or_else(|| at.and_then(|schema| schema.get("additionalProperties")));
+    }
+    path
+}
+
+/// The part of the schema that speaks of the value at `pointer`.
+fn schema_at<'a>(root: &'a Value, pointer: &str) -> Option<&'a Value> {
+    pointer.split('/').skip(1).map(unescaped).try_fold(root, |schema, segment| {
+        schema
+            .get("items")
+            .or_else(|| schema.get("properties")?.get(&segment))
+            .or_else(|| schema.get("additionalProperties"))
+    })
+}
+
+/// A segment of a JSON pointer as it stands in the document.
+fn unescaped(segment: &str) -> String {
+    segment.replace("~1", "/").replace("~0", "~")
+}
