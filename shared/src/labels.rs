@@ -19,8 +19,10 @@ pub type LabelMap = BTreeMap<String, String>;
 /// The labels of one cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labels {
+    common: LabelMap,
     selector: LabelMap,
     full: LabelMap,
+    name_key: String,
     role_key: String,
 }
 
@@ -28,7 +30,8 @@ impl Labels {
     /// The labels of a cluster from its manifest's name, team and own labels.
     pub fn new(name: &str, team: &str, own: Option<&LabelMap>, config: &OperatorConfig) -> Self {
         let kubernetes = &config.kubernetes;
-        let mut selector = kubernetes.cluster_labels.clone();
+        let common = kubernetes.cluster_labels.clone();
+        let mut selector = common.clone();
         selector.insert(kubernetes.cluster_name_label.clone(), name.to_owned());
         let mut full = selector.clone();
         full.insert(TEAM.to_owned(), team.to_owned());
@@ -37,7 +40,23 @@ impl Labels {
                 full.insert(key.clone(), value.clone());
             }
         }
-        Self { selector, full, role_key: kubernetes.pod_role_label.clone() }
+        let name_key = kubernetes.cluster_name_label.clone();
+        Self { common, selector, full, name_key, role_key: kubernetes.pod_role_label.clone() }
+    }
+
+    /// What all clusters of this operator share.
+    pub fn common(&self) -> LabelMap {
+        self.common.clone()
+    }
+
+    /// The label that names the cluster.
+    pub fn name_key(&self) -> &str {
+        &self.name_key
+    }
+
+    /// The label that Patroni keeps on the pods: who is primary.
+    pub fn role_key(&self) -> &str {
+        &self.role_key
     }
 
     /// What selects the cluster's database pods.

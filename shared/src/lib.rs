@@ -10,6 +10,7 @@ pub mod version;
 
 pub mod api;
 pub mod config;
+pub mod schema;
 
 pub mod annotations;
 pub mod labels;
@@ -18,11 +19,13 @@ pub mod names;
 pub mod patroni;
 pub mod roles;
 
+pub mod defaults;
+pub mod validation;
 pub mod cluster;
 
 pub mod build;
-pub mod defaults;
 pub mod plan;
-pub mod schema;
-pub mod validation;
+pub mod observed;
+pub mod rollout;
+
 pub mod admission;

@@ -1,6 +1,6 @@
 //! The Secrets of login roles, all but the password, which only the operator's shell can draw.
 
-use kube::api::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cluster::Cluster;
 use crate::roles::RoleName;

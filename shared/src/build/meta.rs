@@ -1,6 +1,6 @@
 //! The metadata that every object of a cluster shares.
 
-use kube::api::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::annotations::AnnotationMap;
 use crate::cluster::Cluster;

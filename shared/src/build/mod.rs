@@ -20,11 +20,17 @@ mod volumes;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Endpoints, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::Metadata;
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
 
+pub(crate) use spilo::CONFIGURATION as SPILO_CONFIGURATION;
 pub use credentials::{Credential, PASSWORD_KEY, USERNAME_KEY};
 
+use crate::annotations::APPLIED;
 use crate::cluster::Cluster;
+use crate::plan::pod_template::hash;
 use crate::patroni::DynamicConfig;
 use crate::roles::RoleSet;
 
@@ -53,7 +59,7 @@ pub struct Resources {
 
 /// The objects of a cluster.
 pub fn build(cluster: &Cluster) -> Resources {
-    Resources {
+    stamped(Resources {
         service_account: Some(pod_identity::service_account(cluster)),
         role_binding: Some(pod_identity::role_binding(cluster)),
         services: services::services(cluster),
@@ -63,5 +69,39 @@ pub fn build(cluster: &Cluster) -> Resources {
         stateful_set: Some(stateful_set::stateful_set(cluster)),
         patroni: Some(cluster.postgres.dynamic.clone()),
         roles: cluster.roles.clone(),
-    }
+    })
+}
+
+/// Puts a hash of what we ask for on every object. Comparing an object looks only at what is asked for; through the
+/// hash it also notices what is asked for no longer.
+fn stamped(mut resources: Resources) -> Resources {
+    let Resources {
+        service_account,
+        role_binding,
+        services,
+        endpoints,
+        credentials,
+        disruption_budgets,
+        stateful_set,
+        patroni: _, // no object of Kubernetes
+        roles: _,
+    } = &mut resources;
+    service_account.iter_mut().for_each(stamp);
+    role_binding.iter_mut().for_each(stamp);
+    services.iter_mut().for_each(stamp);
+    endpoints.iter_mut().for_each(stamp);
+    credentials.iter_mut().for_each(|credential| stamp_metadata(&mut credential.metadata, &credential.user.as_str()));
+    disruption_budgets.iter_mut().for_each(stamp);
+    stateful_set.iter_mut().for_each(stamp);
+    resources
+}
+
+fn stamp<K: Metadata<Ty = ObjectMeta> + Serialize>(object: &mut K) {
+    let body = serde_json::to_value(&*object).unwrap_or_default();
+    stamp_metadata(object.metadata_mut(), &body);
+}
+
+fn stamp_metadata(metadata: &mut ObjectMeta, body: &impl Serialize) {
+    let text = hash(&(&*metadata, body));
+    metadata.annotations.get_or_insert_default().insert(APPLIED.to_owned(), text);
 }

@@ -4,8 +4,8 @@
 //! `Cluster` in hand means: valid, complete, typed. The one fact to know: it is recomputed at every reconcile and
 //! stored nowhere, which is how a changed configuration reaches clusters whose manifest never changed.
 
-mod network;
-mod pod;
+pub(crate) mod network;
+pub(crate) mod pod;
 mod postgres;
 mod references;
 mod resolve;
@@ -90,6 +90,8 @@ pub struct Budgets {
     pub(crate) select_primary: bool,
     /// Whether they hold anything back; relaxed budgets exist but permit every eviction.
     pub(crate) enforced: bool,
+    /// Whether Patroni marks a pod as critical while it bootstraps, so that the second budget holds it.
+    pub(crate) bootstrap_labels: bool,
     /// Members that must stay where the selector takes in all of them.
     pub(crate) min_available: i32,
 }

@@ -141,6 +141,7 @@ fn budgets(identity: &Identity, spec: &PostgresqlSpec, config: &OperatorConfig) 
     Budgets {
         primary_name: names::primary_budget(&kubernetes.pdb_name_format, &identity.name),
         select_primary: kubernetes.pdb_master_label_selector,
+        bootstrap_labels: kubernetes.enable_pod_disruption_budget,
         enforced: kubernetes.enable_pod_disruption_budget && spec.number_of_instances > 0,
         min_available: if strict { synchronous.saturating_add(1) } else { 1 },
     }

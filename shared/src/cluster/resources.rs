@@ -60,10 +60,11 @@ pub(crate) fn requirements(
 /// The manifest's amounts over the defaults. `""`, `"0"` and `"null"` count as not given, as upstream has it.
 fn filled(asked: Option<&ResourceAmounts>, defaults: &Amounts) -> Amounts {
     let mut amounts = Amounts::new();
-    let asked = asked.into_iter().flat_map(ResourceAmounts::entries);
-    let defaults = defaults.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-    for (name, text) in asked.chain(defaults).filter(|(_, text)| is_given(text)) {
-        amounts.entry(name.to_owned()).or_insert_with(|| text.to_owned());
+    for (name, text) in defaults.iter().filter(|(_, text)| is_given(text)) {
+        amounts.insert(name.clone(), text.clone());
+    }
+    for (name, text) in asked.into_iter().flat_map(ResourceAmounts::entries).filter(|(_, text)| is_given(text)) {
+        amounts.insert(name.to_owned(), text.to_owned());
     }
     amounts
 }

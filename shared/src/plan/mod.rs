@@ -2,7 +2,13 @@
 //!
 //! Admission prints [`Change`]s as warnings; the operator acts on the same effects.
 
+mod difference;
+pub mod object;
+pub mod pod_template;
+
 use std::fmt;
+
+pub use difference::{Difference, Kind, ObjectName, between};
 
 use crate::field::FieldPath;
 

@@ -1,0 +1,107 @@
+//! What the operator saw, as plain data: the input of every decision about the next step.
+//!
+//! Filled by the operator from its stores and from Patroni, never from memory. Nothing here is a wish.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::patroni::{AppliedKeys, Members};
+use crate::plan::pod_template::Fingerprint;
+
+/// The world around one cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// The members' pods, by ordinal.
+    pub pods: Vec<ObservedPod>,
+    /// What the StatefulSet's controller says.
+    pub stateful_set: Option<ObservedStatefulSet>,
+    /// What Patroni says.
+    pub patroni: Option<PatroniView>,
+    /// Nodes that must not be used any more.
+    pub draining_nodes: BTreeSet<String>,
+    /// When the last step was taken, and which.
+    pub last_step: Option<(String, Timestamp)>,
+    /// The keys of Patroni's configuration that we have set before.
+    pub applied_keys: AppliedKeys,
+}
+
+/// A pod, named so that acting on it cannot hit another one of the same name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PodIdentity {
+    /// The pod's name; also Patroni's name of the member.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its UID: a pod that came back under the same name has another one.
+    pub uid: String,
+}
+
+/// A pod of the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct ObservedPod {
+    /// Which one.
+    pub identity: PodIdentity,
+    /// Its ordinal in the StatefulSet.
+    pub ordinal: i32,
+    /// All its containers run (whether or not they are ready).
+    pub running: bool,
+    /// Kubernetes calls it ready.
+    pub ready: bool,
+    /// It is on its way out.
+    pub terminating: bool,
+    /// Patroni has given it a role.
+    pub labelled: bool,
+    /// Someone has asked for it to be recreated.
+    pub marked: bool,
+    /// What it was made from; empty for a pod that another operator made.
+    pub fingerprint: Fingerprint,
+    /// The image of its database container.
+    pub image: String,
+    /// Its node.
+    pub node: Option<String>,
+    /// Its address.
+    pub address: Option<String>,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+}
+
+/// The StatefulSet's own account of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservedStatefulSet {
+    /// The generation of its specification.
+    pub generation: i64,
+    /// The generation its controller has acted upon.
+    pub observed_generation: i64,
+    /// How many pods it is told to have.
+    pub replicas: i32,
+}
+
+impl ObservedStatefulSet {
+    /// Whether the controller has seen the latest template: until then a new pod would be an old one.
+    pub fn is_current(&self) -> bool {
+        self.observed_generation >= self.generation
+    }
+}
+
+/// Patroni's account of the cluster, read from one of its members.
+#[derive(Clone, Debug)]
+pub struct PatroniView {
+    /// The members it knows.
+    pub members: Members,
+    /// Its dynamic configuration.
+    pub config: Value,
+}
+
+impl Observed {
+    /// The pod of that name.
+    pub fn pod(&self, name: &str) -> Option<&ObservedPod> {
+        self.pods.iter().find(|pod| pod.identity.name == name)
+    }
+
+    /// The name of the member that leads, as Patroni says.
+    pub fn leader(&self) -> Option<&str> {
+        self.patroni.as_ref()?.members.leader().map(|member| member.name.as_str())
+    }
+}

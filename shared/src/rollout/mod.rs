@@ -1,0 +1,148 @@
+//! The one step that comes next: the heart of the operator, and it is pure.
+//!
+//! Asked once per reconcile, after everything harmless has been applied. [`RULES`] are tried in order and the first
+//! that has something to say decides; what remains to be done is never stored, it is seen again at the next look.
+//! Every step names exactly what was seen (a pod's UID, the leader's name), so a stale look ends in a conflict and
+//! not in a second deletion.
+
+mod candidate;
+mod rules;
+mod step;
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use step::{Step, WaitReason};
+
+use crate::annotations::FINGERPRINT;
+use crate::build::Resources;
+use crate::cluster::Cluster;
+use crate::names;
+use crate::observed::{Observed, ObservedPod, ObservedStatefulSet};
+use crate::patroni::DynamicConfig;
+use crate::plan::pod_template::{Fingerprint, IMAGE, differences};
+
+use rules::RULES;
+
+/// What the API server answered when the objects were applied. Only `apply` can make one from an answer, so a step is
+/// never taken on wishes.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// The StatefulSet after it was applied.
+    pub stateful_set: Option<ObservedStatefulSet>,
+}
+
+/// The next step towards `desired`, given what was applied and seen.
+pub fn next(cluster: &Cluster, desired: &Resources, applied: &Applied, seen: &Observed, now: Timestamp) -> Step {
+    let look = Look::new(cluster, desired, applied, seen, now);
+    RULES.iter().find_map(|rule| rule(&look)).unwrap_or(Step::Settled)
+}
+
+/// How many pods the StatefulSet should have right now. More than wanted while a member that would go still leads:
+/// it has to hand over first.
+pub fn replicas_now(cluster: &Cluster, seen: &Observed) -> i32 {
+    let wanted = cluster.members;
+    let current = seen.stateful_set.as_ref().map_or(wanted, |set| set.replicas);
+    let leader = seen.leader().and_then(|name| names::ordinal(&cluster.identity.name, name));
+    let leader_would_go = wanted > 0 && leader.is_some_and(|ordinal| ordinal >= wanted && ordinal < current);
+    if leader_would_go { current } else { wanted }
+}
+
+/// Everything a rule may look at, with the questions that several rules ask.
+pub(crate) struct Look<'a> {
+    cluster: &'a Cluster,
+    applied: &'a Applied,
+    seen: &'a Observed,
+    now: Timestamp,
+    template: Fingerprint,
+    image: Option<&'a str>,
+    dynamic: Option<&'a DynamicConfig>,
+}
+
+impl<'a> Look<'a> {
+    fn new(
+        cluster: &'a Cluster,
+        desired: &'a Resources,
+        applied: &'a Applied,
+        seen: &'a Observed,
+        now: Timestamp,
+    ) -> Self {
+        let spec = desired.stateful_set.as_ref().and_then(|set| set.spec.as_ref());
+        let template = spec.map(|spec| &spec.template);
+        let annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());
+        let fingerprint = annotations.and_then(|all| all.get(FINGERPRINT));
+        let database = template.and_then(|template| template.spec.as_ref()?.containers.first());
+        Self {
+            cluster,
+            applied,
+            seen,
+            now,
+            template: fingerprint.map(|text| Fingerprint::parse(text)).unwrap_or_default(),
+            image: database.and_then(|container| container.image.as_deref()),
+            dynamic: desired.patroni.as_ref(),
+        }
+    }
+
+    /// Why a pod has to be recreated; empty when it does not.
+    fn outdated(&self, pod: &ObservedPod) -> Vec<&'static str> {
+        let mut reasons = differences(&pod.fingerprint, &self.template);
+        let unknown_image = pod.fingerprint == Fingerprint::default();
+        if unknown_image && self.image.is_some_and(|image| image != pod.image) {
+            reasons.push(IMAGE);
+        }
+        if self.cluster.policy.lazy_image_upgrade {
+            reasons.retain(|reason| *reason != IMAGE);
+        }
+        if pod.marked {
+            reasons.push("marked");
+        }
+        reasons
+    }
+
+    /// Whether a pod leads, as Patroni says.
+    fn leads(&self, pod: &ObservedPod) -> bool {
+        self.seen.leader() == Some(pod.identity.name.as_str())
+    }
+
+    /// Whether a pod runs, is ready and has a role.
+    fn is_up(&self, pod: &ObservedPod) -> bool {
+        pod.running && pod.ready && pod.labelled && !pod.terminating
+    }
+
+    /// The pods that should be there, by ordinal; `None` for one that is missing.
+    fn expected(&self) -> impl Iterator<Item = Option<&'a ObservedPod>> {
+        let (name, seen) = (&self.cluster.identity.name, self.seen);
+        (0..self.cluster.members).map(move |ordinal| seen.pod(&names::member(name, ordinal)))
+    }
+
+    /// Whether a pod has had its time to come up.
+    fn is_overdue(&self, pod: &ObservedPod) -> bool {
+        pod.created.is_some_and(|created| self.now > after(created, self.cluster.policy.pod_start_timeout))
+    }
+
+    /// A member that has had its time to come up and has not: the rollout stops here.
+    fn stuck(&self) -> Option<&'a ObservedPod> {
+        self.expected().flatten().find(|pod| self.is_overdue(pod) && !(self.is_up(pod) && self.follows(pod)))
+    }
+
+    /// Whether Patroni counts a pod as a member that is what it should be.
+    fn follows(&self, pod: &ObservedPod) -> bool {
+        let patroni = self.seen.patroni.as_ref();
+        patroni.and_then(|view| view.members.get(&pod.identity.name)).is_some_and(crate::patroni::Member::is_healthy)
+    }
+
+    /// Wait, and look again after `pause` if nothing happens before.
+    fn wait(&self, reason: WaitReason, pause: Duration) -> Step {
+        Step::Wait { reason, until: after(self.now, pause) }
+    }
+}
+
+/// `moment` + `pause`; the moment itself where that is beyond what can be counted.
+pub(crate) fn after(moment: Timestamp, pause: Duration) -> Timestamp {
+    let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::ZERO);
+    moment.checked_add(pause).unwrap_or(moment)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! The rules, in order; first match wins.
+//!
+//! ```text
+//!  1 the StatefulSet's controller lags behind       wait: a new pod would be an old one
+//!  2 an outdated pod that does not run              recreate it: only that can help it
+//!  3 a pod is missing, starting or ending           wait; past its time: go on, but not past 7
+//!  4 Patroni's configuration differs                patch it
+//!  5 it was patched a moment ago                    wait until Patroni has read it
+//!  6 a member does not stream yet                   wait; past its time: go on, but not past 7
+//!  7 members wait for a restart                     restart one
+//!    (a member is stuck)                            wait: nothing disruptive until it is well
+//!  8 an outdated replica                            recreate it
+//!  9 the primary is outdated, drained or surplus    switch over; alone: recreate
+//! ```
+
+use std::time::Duration;
+
+use crate::observed::ObservedPod;
+use crate::patroni::{self, Member};
+
+use super::{Look, Step, WaitReason, after};
+
+type Rule = fn(&Look<'_>) -> Option<Step>;
+
+/// The rules, in order.
+pub(super) const RULES: &[Rule] = &[
+    stateful_set_is_current,
+    broken_outdated_pod,
+    pods_are_up,
+    nobody_is_wanted,
+    patroni_answers,
+    configuration,
+    configuration_is_read,
+    members_stream,
+    pending_restart,
+    nobody_is_stuck,
+    outdated_replica,
+    primary_moves,
+];
+
+/// How long to wait for an event before looking again anyway.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// The same where no event will come: Patroni's view changes without one.
+const POLL: Duration = Duration::from_secs(2);
+
+fn stateful_set_is_current(look: &Look<'_>) -> Option<Step> {
+    let current = look.applied.stateful_set.as_ref().is_some_and(|set| set.is_current());
+    (!current).then(|| look.wait(WaitReason::StatefulSetController, LOOK_AGAIN))
+}
+
+fn broken_outdated_pod(look: &Look<'_>) -> Option<Step> {
+    let broken = look.expected().flatten().filter(|pod| !pod.running && !pod.terminating);
+    let outdated = broken.map(|pod| (pod, look.outdated(pod))).filter(|(_, why)| !why.is_empty());
+    let (pod, why) = outdated.min_by_key(|(pod, _)| look.leads(pod))?;
+    Some(Step::Recreate { pod: pod.identity.clone(), why })
+}
+
+fn pods_are_up(look: &Look<'_>) -> Option<Step> {
+    if let Some(pod) = look.seen.pods.iter().find(|pod| pod.terminating) {
+        return Some(look.wait(WaitReason::PodTerminating(pod.identity.name.clone()), LOOK_AGAIN));
+    }
+    for (ordinal, pod) in look.expected().enumerate() {
+        let waits_for = match pod {
+            None => format!("{}-{ordinal}", look.cluster.identity.name),
+            Some(pod) if !look.is_up(pod) && !look.is_overdue(pod) => pod.identity.name.clone(),
+            Some(_) => continue,
+        };
+        // With ordered pods a stuck one keeps the next from being made: that is its fault, not the missing one's.
+        let Some(stuck) = look.stuck().filter(|_| pod.is_none()) else {
+            return Some(look.wait(WaitReason::PodStarting(waits_for), LOOK_AGAIN));
+        };
+        return Some(look.wait(WaitReason::PodStuck(stuck.identity.name.clone()), LOOK_AGAIN));
+    }
+    None
+}
+
+/// A cluster of no members is as it should be once its pods are gone.
+fn nobody_is_wanted(look: &Look<'_>) -> Option<Step> {
+    (look.cluster.members == 0).then_some(Step::Settled)
+}
+
+fn patroni_answers(look: &Look<'_>) -> Option<Step> {
+    look.seen.patroni.is_none().then(|| match look.stuck() {
+        Some(pod) => look.wait(WaitReason::PodStuck(pod.identity.name.clone()), LOOK_AGAIN),
+        None => look.wait(WaitReason::PatroniUnreachable, POLL),
+    })
+}
+
+fn configuration(look: &Look<'_>) -> Option<Step> {
+    let view = look.seen.patroni.as_ref()?;
+    let initialised = view.config.as_object().is_some_and(|config| !config.is_empty());
+    patroni::patch(look.dynamic?, &view.config, &look.seen.applied_keys)
+        .filter(|_| initialised)
+        .map(Step::PatchConfig)
+}
+
+fn configuration_is_read(look: &Look<'_>) -> Option<Step> {
+    let (step, at) = look.seen.last_step.as_ref()?;
+    let view = look.seen.patroni.as_ref()?;
+    let loop_wait = view.config.get("loop_wait").and_then(|seconds| seconds.as_u64()).unwrap_or(10);
+    let read = after(*at, Duration::from_secs(loop_wait + 2));
+    let patched = *step == Step::PatchConfig(serde_json::Value::Null).to_string();
+    (patched && look.now < read).then_some(Step::Wait { reason: WaitReason::ConfigLoop, until: read })
+}
+
+fn members_stream(look: &Look<'_>) -> Option<Step> {
+    let view = look.seen.patroni.as_ref()?;
+    let Some(_) = view.members.leader() else {
+        return Some(look.wait(WaitReason::NoLeader, POLL));
+    };
+    let behind = look.expected().flatten().find(|pod| !look.follows(pod) && !look.is_overdue(pod))?;
+    Some(look.wait(WaitReason::NotStreaming(behind.identity.name.clone()), POLL))
+}
+
+fn pending_restart(look: &Look<'_>) -> Option<Step> {
+    let members = &look.seen.patroni.as_ref()?.members;
+    let leader = members.leader().filter(|leader| waits(look, leader));
+    let ready = members.replicas().find(|member| waits(look, member) && !member.waits_for_primary());
+    let member = ready.or(leader).or_else(|| members.replicas().find(|member| waits(look, member)))?;
+    Some(Step::Restart { member: member.name.clone() })
+}
+
+/// Whether a member waits for a restart that recreating its pod would not bring anyway.
+fn waits(look: &Look<'_>, member: &Member) -> bool {
+    let pod = look.seen.pod(&member.name);
+    member.pending_restart && pod.is_some_and(|pod| look.is_up(pod) && look.outdated(pod).is_empty())
+}
+
+fn nobody_is_stuck(look: &Look<'_>) -> Option<Step> {
+    let stuck = look.stuck()?;
+    Some(look.wait(WaitReason::PodStuck(stuck.identity.name.clone()), LOOK_AGAIN))
+}
+
+fn outdated_replica(look: &Look<'_>) -> Option<Step> {
+    let mut replicas = look.expected().flatten().filter(|pod| !look.leads(pod));
+    replicas.find_map(|pod| recreate(look, pod))
+}
+
+fn recreate(look: &Look<'_>, pod: &ObservedPod) -> Option<Step> {
+    let why = look.outdated(pod);
+    (!why.is_empty()).then(|| Step::Recreate { pod: pod.identity.clone(), why })
+}
+
+fn primary_moves(look: &Look<'_>) -> Option<Step> {
+    let primary = look.seen.pod(look.seen.leader()?)?;
+    let surplus = primary.ordinal >= look.cluster.members;
+    let drained = primary.node.as_ref().is_some_and(|node| look.seen.draining_nodes.contains(node));
+    let outdated = !look.outdated(primary).is_empty();
+    if !(surplus || drained || outdated) {
+        return None;
+    }
+    if let Some(to) = look.candidate() {
+        return Some(Step::Switchover { from: primary.identity.name.clone(), to: to.to_owned() });
+    }
+    let alone = look.seen.pods.len() == 1;
+    if alone && outdated {
+        return recreate(look, primary);
+    }
+    (!alone).then(|| look.wait(WaitReason::NoCandidate, POLL))
+}

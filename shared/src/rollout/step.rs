@@ -1,0 +1,117 @@
+//! The single disruptive act a reconcile may take, and why it may have to wait instead.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::observed::PodIdentity;
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Send this merge patch to Patroni's store.
+    PatchConfig(Value),
+    /// Restart PostgreSQL in a member, in place.
+    Restart {
+        /// The member.
+        member: String,
+    },
+    /// Delete a pod; its StatefulSet makes it again from the current template.
+    Recreate {
+        /// The pod that was seen.
+        pod: PodIdentity,
+        /// The fields in which it is outdated.
+        why: Vec<&'static str>,
+    },
+    /// Hand the primary's role over.
+    Switchover {
+        /// The leader that was seen; Patroni refuses if another one leads by now.
+        from: String,
+        /// The member to promote.
+        to: String,
+    },
+    /// Nothing now.
+    Wait {
+        /// What for.
+        reason: WaitReason,
+        /// When to look again if nothing happens before.
+        until: Timestamp,
+    },
+    /// Nothing is left to do.
+    Settled,
+}
+
+/// What the operator waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// The StatefulSet's controller has not seen the latest template: a new pod would be an old one.
+    StatefulSetController,
+    /// A pod is on its way out.
+    PodTerminating(String),
+    /// A pod is missing or starting.
+    PodStarting(String),
+    /// A pod has not come up within its time. Only a person, or a new manifest, can help it.
+    PodStuck(String),
+    /// No member answers on Patroni's port.
+    PatroniUnreachable,
+    /// No member leads.
+    NoLeader,
+    /// A member does not follow the leader yet.
+    NotStreaming(String),
+    /// Patroni has not read its new configuration yet.
+    ConfigLoop,
+    /// No replica may be promoted.
+    NoCandidate,
+}
+
+impl WaitReason {
+    /// The reason as a condition's `reason`: one CamelCase word of a fixed set.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::StatefulSetController => "WaitingForStatefulSet",
+            Self::PodTerminating(_) => "PodTerminating",
+            Self::PodStarting(_) => "PodStarting",
+            Self::PodStuck(_) => "PodStuck",
+            Self::PatroniUnreachable => "PatroniUnreachable",
+            Self::NoLeader => "NoPrimary",
+            Self::NotStreaming(_) => "MemberNotStreaming",
+            Self::ConfigLoop => "WaitingForPatroni",
+            Self::NoCandidate => "NoSwitchoverCandidate",
+        }
+    }
+
+    /// Whether waiting alone will not help.
+    pub fn is_stuck(&self) -> bool {
+        matches!(self, Self::PodStuck(_))
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StatefulSetController => f.write_str("waiting for the StatefulSet's controller"),
+            Self::PodTerminating(pod) => write!(f, "waiting for pod {pod} to end"),
+            Self::PodStarting(pod) => write!(f, "waiting for pod {pod} to start"),
+            Self::PodStuck(pod) => write!(f, "pod {pod} has not come up in time; the rollout stops here"),
+            Self::PatroniUnreachable => f.write_str("no member answers on Patroni's port"),
+            Self::NoLeader => f.write_str("no member leads"),
+            Self::NotStreaming(member) => write!(f, "waiting for {member} to stream from the primary"),
+            Self::ConfigLoop => f.write_str("waiting for Patroni to read its configuration"),
+            Self::NoCandidate => f.write_str("no replica is fit to be promoted"),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PatchConfig(_) => f.write_str("patch configuration"),
+            Self::Restart { member } => write!(f, "restart {member}"),
+            Self::Recreate { pod, .. } => write!(f, "recreate {}", pod.name),
+            Self::Switchover { from, to } => write!(f, "switchover {from} to {to}"),
+            Self::Wait { reason, .. } => reason.fmt(f),
+            Self::Settled => f.write_str("settled"),
+        }
+    }
+}

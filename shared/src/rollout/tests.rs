@@ -1,0 +1,246 @@
+//! Stories of a rollout, each a row of what is seen and the step that follows.
+
+use serde_json::json;
+
+use super::*;
+use crate::api::Postgresql;
+use crate::build::build;
+use crate::cluster::References;
+use crate::config::OperatorConfig;
+use crate::observed::{PatroniView, PodIdentity};
+use crate::plan::pod_template::fingerprint;
+
+const NOW: &str = "2026-01-01T12:00:00Z";
+
+/// A cluster with everything as it should be, to be disturbed by each story.
+struct Story {
+    cluster: Cluster,
+    desired: Resources,
+    applied: Applied,
+    seen: Observed,
+}
+
+fn manifest(members: i32) -> Postgresql {
+    serde_json::from_value(json!({
+        "apiVersion": "acid.zalan.do/v1",
+        "kind": "postgresql",
+        "metadata": {"name": "demo", "namespace": "default", "uid": "42"},
+        "spec": {"teamId": "acid", "numberOfInstances": members, "volume": {"size": "1Gi"},
+                 "postgresql": {"version": "17"}},
+    }))
+    .unwrap()
+}
+
+impl Story {
+    fn of(members: i32) -> Self {
+        Self::with(members, &OperatorConfig::default())
+    }
+
+    fn with(members: i32, config: &OperatorConfig) -> Self {
+        let cluster = Cluster::resolve(&manifest(members), config, &References::unread()).unwrap();
+        let desired = build(&cluster);
+        let set = ObservedStatefulSet { generation: 1, observed_generation: 1, replicas: members };
+        let mut story = Self {
+            applied: Applied { stateful_set: Some(set.clone()) },
+            seen: Observed { stateful_set: Some(set), ..Observed::default() },
+            cluster,
+            desired,
+        };
+        let pods = (0..members).map(|ordinal| story.pod(ordinal)).collect();
+        story.seen.pods = pods;
+        story.leads(0);
+        story
+    }
+
+    fn template(&self) -> &k8s_openapi::api::core::v1::PodTemplateSpec {
+        &self.desired.stateful_set.as_ref().unwrap().spec.as_ref().unwrap().template
+    }
+
+    fn pod(&self, ordinal: i32) -> ObservedPod {
+        let name = names::member("demo", ordinal);
+        ObservedPod {
+            identity: PodIdentity { uid: format!("uid-{ordinal}"), namespace: "default".into(), name },
+            ordinal,
+            running: true,
+            ready: true,
+            labelled: true,
+            fingerprint: fingerprint(self.template()),
+            image: self.cluster.pod.image.clone(),
+            node: Some(format!("node{ordinal}")),
+            created: Some("2026-01-01T11:00:00Z".parse().unwrap()),
+            ..ObservedPod::default()
+        }
+    }
+
+    /// Patroni's view: the member of that ordinal leads, all others stream, and the configuration is as wished.
+    fn leads(&mut self, leader: i32) {
+        let members: Vec<_> = self
+            .seen
+            .pods
+            .iter()
+            .map(|pod| match pod.ordinal == leader {
+                true => json!({"name": pod.identity.name, "role": "leader", "state": "running", "timeline": 1}),
+                false => json!({"name": pod.identity.name, "role": "replica", "state": "streaming", "timeline": 1, "lag": 0}),
+            })
+            .collect();
+        let config = json!({"loop_wait": 10, "failsafe_mode": false, "postgresql": {"parameters": {}}});
+        let members = serde_json::from_value(json!({ "members": members })).unwrap();
+        self.seen.patroni = Some(PatroniView { members, config });
+    }
+
+    fn member(&mut self, ordinal: usize, change: impl FnOnce(&mut crate::patroni::Member)) {
+        change(&mut self.seen.patroni.as_mut().unwrap().members.members[ordinal]);
+    }
+
+    /// Makes a pod one from an earlier template.
+    fn outdated(&mut self, ordinal: usize) {
+        let mut template = self.template().clone();
+        template.spec.as_mut().unwrap().containers[0].image = Some("spilo:old".into());
+        self.seen.pods[ordinal].fingerprint = fingerprint(&template);
+    }
+
+    fn step(&self) -> String {
+        next(&self.cluster, &self.desired, &self.applied, &self.seen, NOW.parse().unwrap()).to_string()
+    }
+}
+
+#[test]
+fn a_cluster_that_is_as_it_should_be_is_settled() {
+    assert_eq!(Story::of(2).step(), "settled");
+    assert_eq!(Story::of(0).step(), "settled");
+}
+
+#[test]
+fn a_rolling_update_takes_replicas_first_then_hands_over_then_takes_the_old_primary() {
+    let mut story = Story::of(3);
+    (0..3).for_each(|ordinal| story.outdated(ordinal));
+    assert_eq!(story.step(), "recreate demo-1");
+    story.seen.pods[1] = story.pod(1);
+    assert_eq!(story.step(), "recreate demo-2");
+    story.seen.pods[2] = story.pod(2);
+    assert_eq!(story.step(), "switchover demo-0 to demo-1");
+    story.leads(1);
+    assert_eq!(story.step(), "recreate demo-0");
+    story.seen.pods[0] = story.pod(0);
+    assert_eq!(story.step(), "settled");
+}
+
+#[test]
+fn nothing_is_recreated_before_the_controller_has_seen_the_new_template() {
+    let mut story = Story::of(2);
+    story.outdated(1);
+    story.applied.stateful_set = Some(ObservedStatefulSet { generation: 2, observed_generation: 1, replicas: 2 });
+    assert_eq!(story.step(), "waiting for the StatefulSet's controller");
+}
+
+#[test]
+fn the_next_pod_waits_until_the_one_before_streams() {
+    let mut story = Story::of(3);
+    story.outdated(2);
+    story.seen.pods[1].created = Some("2026-01-01T11:59:50Z".parse().unwrap());
+    story.member(1, |member| member.state = crate::patroni::MemberState::CreatingReplica);
+    assert_eq!(story.step(), "waiting for demo-1 to stream from the primary");
+    story.seen.pods[1].ready = false;
+    assert_eq!(story.step(), "waiting for pod demo-1 to start");
+}
+
+#[test]
+fn a_pod_that_cannot_start_stops_the_rollout_with_the_primary_untouched() {
+    let mut story = Story::of(3);
+    story.outdated(0);
+    story.outdated(2);
+    story.seen.pods[1].running = false;
+    story.seen.pods[1].ready = false;
+    story.seen.pods[1].labelled = false;
+    assert_eq!(story.step(), "pod demo-1 has not come up in time; the rollout stops here");
+}
+
+#[test]
+fn an_outdated_pod_that_does_not_run_is_recreated_at_once() {
+    let mut story = Story::of(2);
+    story.outdated(1);
+    story.seen.pods[1].running = false;
+    story.seen.patroni = None;
+    assert_eq!(story.step(), "recreate demo-1");
+}
+
+#[test]
+fn a_single_member_is_recreated_in_place() {
+    let mut story = Story::of(1);
+    story.outdated(0);
+    assert_eq!(story.step(), "recreate demo-0");
+}
+
+#[test]
+fn a_mark_set_by_a_person_is_honoured() {
+    let mut story = Story::of(2);
+    story.seen.pods[1].marked = true;
+    assert_eq!(story.step(), "recreate demo-1");
+}
+
+#[test]
+fn a_lazy_upgrade_leaves_pods_with_the_old_image_alone() {
+    let mut config = OperatorConfig::default();
+    config.general.enable_lazy_spilo_upgrade = true;
+    let mut story = Story::with(2, &config);
+    story.outdated(1);
+    assert_eq!(story.step(), "settled");
+}
+
+#[test]
+fn a_replica_that_does_not_stream_is_never_promoted() {
+    let mut story = Story::of(2);
+    story.outdated(0);
+    story.member(1, |member| member.lag = None);
+    assert_eq!(story.step(), "no replica is fit to be promoted");
+}
+
+#[test]
+fn in_synchronous_mode_only_a_synchronous_standby_is_promoted() {
+    let mut story = Story::of(3);
+    story.outdated(0);
+    story.seen.patroni.as_mut().unwrap().config["synchronous_mode"] = json!(true);
+    story.member(2, |member| member.role = crate::patroni::MemberRole::SyncStandby);
+    let view = story.seen.patroni.clone().unwrap();
+    assert!(view.members.get("demo-2").unwrap().role.is_synchronous());
+    // The manifest does not ask for it, so the configuration is put right before anything else.
+    assert_eq!(story.step(), "patch configuration");
+}
+
+#[test]
+fn replicas_restart_before_the_primary() {
+    let mut story = Story::of(2);
+    (0..2).for_each(|ordinal| story.member(ordinal, |member| member.pending_restart = true));
+    assert_eq!(story.step(), "restart demo-1");
+    story.member(1, |member| member.pending_restart = false);
+    assert_eq!(story.step(), "restart demo-0");
+}
+
+#[test]
+fn a_drained_node_loses_its_primary_by_switchover() {
+    let mut story = Story::of(2);
+    story.seen.draining_nodes.insert("node0".into());
+    assert_eq!(story.step(), "switchover demo-0 to demo-1");
+}
+
+#[test]
+fn a_primary_that_would_be_scaled_away_hands_over_first() {
+    let mut story = Story::of(3);
+    story.leads(2);
+    let smaller = Story::of(2);
+    story.cluster = smaller.cluster;
+    assert_eq!(replicas_now(&story.cluster, &story.seen), 3, "the leader's pod stays for now");
+    assert_eq!(story.step(), "switchover demo-2 to demo-0");
+    story.leads(0);
+    assert_eq!(replicas_now(&story.cluster, &story.seen), 2);
+}
+
+#[test]
+fn after_a_patch_patroni_gets_its_loop_to_read_it() {
+    let mut story = Story::of(2);
+    story.outdated(1);
+    story.seen.last_step = Some(("patch configuration".into(), "2026-01-01T11:59:55Z".parse().unwrap()));
+    assert_eq!(story.step(), "waiting for Patroni to read its configuration");
+    story.seen.last_step = Some(("patch configuration".into(), "2026-01-01T11:59:45Z".parse().unwrap()));
+    assert_eq!(story.step(), "recreate demo-1");
+}
