@@ -7,6 +7,7 @@
 pub mod configuration_groups;
 mod databases;
 mod maintenance_window;
+mod operator_configuration;
 mod pooler;
 mod postgres;
 mod postgresql;
@@ -17,6 +18,7 @@ mod workload;
 
 pub use databases::{PreparedDatabase, PreparedSchema};
 pub use maintenance_window::{MaintenanceWindow, NotAMaintenanceWindow};
+pub use operator_configuration::OperatorConfiguration;
 pub use pooler::ConnectionPooler;
 pub use postgres::{CloneDescription, Patroni, PostgresqlParam, StandbyDescription, TlsDescription};
 pub use postgresql::{Postgresql, PostgresqlSpec};
