@@ -5,12 +5,15 @@ mod temporary_server;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use operator::database::{Database, DatabaseError, Endpoint, Limits, Postgres};
+use operator::database::{Binding, Database, DatabaseError, Endpoint, Limits, Postgres};
 use shared::roles::password::{Credential, Encryption};
 use shared::roles::{
     Attribute, Catalog, ParameterName, ParameterValue, Passwords, RoleFlags, RoleInputs, RoleSet, Statement,
     desired, plan,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
 use temporary_server::{TemporaryServer, installed};
 
 const HOSTILE: &str = "Robert\"; DROP ROLE postgres; -- '\\ ü";
@@ -152,6 +155,12 @@ async fn an_md5_verifier_is_recognised_and_kept() {
         let md5 = Passwords { encryption: Encryption::Md5, ..scram.clone() };
         sync(postgres, at, &roles, &md5).await;
         assert_eq!(plan(&roles, &scram, &catalog(postgres, at).await), []);
+        let preferred = Endpoint { binding: Binding::Preferred, ..at.clone() };
+        assert!(logs_in(postgres, &preferred, "foo_user", "of foo_user", "foo").await);
+        assert!(
+            !logs_in(postgres, at, "foo_user", "of foo_user", "foo").await,
+            "nothing binds MD5 to the server"
+        );
     })
     .await;
 }
@@ -202,8 +211,7 @@ async fn an_additional_owner_role_is_granted_even_where_the_reverse_was() {
 #[tokio::test]
 async fn one_refused_statement_does_not_stop_the_others() {
     on_every_server(async |postgres, at| {
-        let statements =
-            [created("app", &[]), created("postgres", &[]), created("nul", &[]), created("last", &[])];
+        let statements = [created("app", &[]), created("postgres", &[]), created("last", &[])];
         let failures = postgres.run(at, &statements).await.unwrap();
         assert_eq!(failures.len(), 1);
         assert!(matches!(&failures[0].source, DatabaseError::Refused { code, .. } if code == "42710"));
@@ -213,20 +221,43 @@ async fn one_refused_statement_does_not_stop_the_others() {
     .await;
 }
 
-#[tokio::test]
-async fn whoever_does_not_answer_costs_a_deadline_only() {
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let limits =
-        Limits { connections: 1, connect: Duration::from_millis(200), statement: Duration::from_secs(1) };
-    let postgres = Postgres::new(limits).unwrap();
-    let at = Endpoint {
+/// Where a test itself plays the server.
+fn pretended(listener: &TcpListener) -> Endpoint {
+    Endpoint {
         host: "127.0.0.1".into(),
-        port: silent.local_addr().unwrap().port(),
+        port: listener.local_addr().unwrap().port(),
         database: "postgres".into(),
         user: "postgres".into(),
         password: "x".into(),
         server_name: "demo".into(),
-    };
+        binding: Binding::Preferred,
+    }
+}
+
+#[tokio::test]
+async fn whoever_does_not_answer_costs_a_deadline_only() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let limits =
+        Limits { connections: 1, connect: Duration::from_millis(200), statement: Duration::from_secs(1) };
+    let (postgres, at) = (Postgres::new(limits).unwrap(), pretended(&silent));
     let (first, second) = futures::join!(postgres.catalog(&at), postgres.catalog(&at));
     assert_eq!([first.unwrap_err().category(), second.unwrap_err().category()], ["deadline"; 2]);
+}
+
+#[tokio::test]
+async fn a_server_without_tls_hears_no_name_and_no_password() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (postgres, at) = (Postgres::new(Limits::default()).unwrap(), pretended(&listener));
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 8];
+        stream.read_exact(&mut asked).await.unwrap();
+        stream.write_all(b"N").await.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        rest
+    };
+    let (answer, heard) = futures::join!(postgres.catalog(&at), server);
+    assert_eq!(answer.unwrap_err().category(), "connect");
+    assert_eq!(heard, b"");
 }

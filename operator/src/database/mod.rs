@@ -13,7 +13,7 @@ mod tls;
 use futures::future::BoxFuture;
 use shared::roles::{Catalog, Statement};
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Binding, Endpoint};
 pub use error::{DatabaseError, Failure};
 pub use postgres::{Limits, Postgres};
 

@@ -15,10 +15,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_postgres::Client;
-use tokio_postgres::config::{Config, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{ChannelBinding, Config, SslMode, TargetSessionAttrs};
 
 use super::tls::{self, Tls};
-use super::{Database, DatabaseError, Endpoint, Failure, read};
+use super::{Binding, Database, DatabaseError, Endpoint, Failure, read};
 
 /// How much longer than the server's own limit we wait for its answer: then it is not the statement that hangs.
 const GRACE: Duration = Duration::from_secs(5);
@@ -87,6 +87,10 @@ impl Postgres {
             .options(options)
             .connect_timeout(self.limits.connect)
             .ssl_mode(SslMode::Require)
+            .channel_binding(match at.binding {
+                Binding::Preferred => ChannelBinding::Prefer,
+                Binding::Required => ChannelBinding::Require,
+            })
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
         config
     }

@@ -7,23 +7,24 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use operator::database::Endpoint;
+use operator::database::{Binding, Endpoint};
 
 /// The superuser's password. It has what URL and connection-string parsers trip over.
 const PASSWORD: &str = "p@ss '\\ wörd";
 
-/// Connections without TLS are not mentioned, so they are refused.
-const PG_HBA: &str = "hostssl all all 127.0.0.1/32 scram-sha-256\n";
+/// As Spilo writes it: `md5` means SCRAM for every role whose verifier is SCRAM. Connections without TLS are not
+/// mentioned, so they are refused.
+const PG_HBA: &str = "hostssl all all 127.0.0.1/32 md5\n";
 
 /// A running server; dropping it stops it and removes its files.
-pub struct TemporaryServer {
+pub(crate) struct TemporaryServer {
     binaries: PathBuf,
     directory: PathBuf,
     port: u16,
 }
 
 /// The binary directory of every PostgreSQL server on this machine, oldest version first.
-pub fn installed() -> Vec<PathBuf> {
+pub(crate) fn installed() -> Vec<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
     found.retain(|binaries| binaries.join("postgres").exists() && binaries.join("initdb").exists());
@@ -33,7 +34,7 @@ pub fn installed() -> Vec<PathBuf> {
 
 impl TemporaryServer {
     /// Makes and starts a server; returns when it answers.
-    pub fn start(binaries: &Path) -> Self {
+    pub(crate) fn start(binaries: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let directory = std::env::temp_dir().join(format!("operator-postgres-{}-{port}", std::process::id()));
         fs::create_dir(&directory).unwrap();
@@ -51,7 +52,7 @@ impl TemporaryServer {
     }
 
     /// The server's maintenance database, as its superuser.
-    pub fn endpoint(&self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint {
             host: "127.0.0.1".into(),
             port: self.port,
@@ -59,6 +60,7 @@ impl TemporaryServer {
             user: "postgres".into(),
             password: PASSWORD.into(),
             server_name: "demo.default.svc.cluster.local".into(),
+            binding: Binding::Required,
         }
     }
 
