@@ -17,6 +17,18 @@ pub struct Endpoint {
     pub password: String,
     /// The name sent to the server in the TLS handshake: the Service's, whatever `host` says.
     pub server_name: String,
+    /// Whether a server that cannot bind the password exchange to its certificate is refused.
+    pub binding: Binding,
+}
+
+/// Whether the password exchange has to be bound to the TLS connection (`SCRAM-SHA-256-PLUS`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Binding {
+    /// Where the server offers it: a superuser whose password is still stored as MD5 cannot do it.
+    #[default]
+    Preferred,
+    /// Always: no impostor can ask for the password in clear.
+    Required,
 }
 
 impl fmt::Debug for Endpoint {
@@ -45,6 +57,7 @@ mod tests {
             user: "postgres".into(),
             password: "hunter2".into(),
             server_name: "demo.default.svc".into(),
+            binding: Binding::Preferred,
         };
         assert_eq!(endpoint.to_string(), "postgres@demo.default.svc:5432/postgres");
         assert!(!format!("{endpoint:#?} {endpoint}").contains("hunter2"));

@@ -31,12 +31,26 @@ pub enum DatabaseError {
         /// Its primary message; never a detail, a hint or a context.
         message: String,
     },
-    /// The connection ended before or during a statement.
+    /// The connection ended before the statement was answered; whether it took effect shows in the next catalog.
     #[error("the database connection was lost")]
-    Lost(#[source] Option<tokio_postgres::Error>),
+    Lost,
+    /// A statement could not even be sent.
+    #[error("could not send the statement")]
+    Unsent(#[source] tokio_postgres::Error),
 }
 
 impl DatabaseError {
+    /// What a failed statement means: PostgreSQL's answer, a lost connection, or one that never left.
+    pub(super) fn of_statement(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(answer) => {
+                Self::Refused { code: answer.code().code().to_owned(), message: answer.message().to_owned() }
+            }
+            None if error.is_closed() => Self::Lost,
+            None => Self::Unsent(error),
+        }
+    }
+
     /// A word for metrics.
     pub fn category(&self) -> &'static str {
         match self {
@@ -46,7 +60,8 @@ impl DatabaseError {
             Self::Catalog(_) => "catalog",
             Self::Unreadable(_) => "unreadable",
             Self::Refused { .. } => "refused",
-            Self::Lost(_) => "lost",
+            Self::Lost => "lost",
+            Self::Unsent(_) => "unsent",
         }
     }
 }

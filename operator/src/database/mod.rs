@@ -6,12 +6,16 @@
 
 mod endpoint;
 mod error;
+mod postgres;
+mod read;
+mod tls;
 
 use futures::future::BoxFuture;
 use shared::roles::{Catalog, Statement};
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Binding, Endpoint};
 pub use error::{DatabaseError, Failure};
+pub use postgres::{Limits, Postgres};
 
 /// What the operator may ask of a database server.
 pub trait Database: Send + Sync {

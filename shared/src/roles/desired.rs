@@ -127,3 +127,111 @@ fn role(name: &RoleName, flags: RoleFlags, origin: Origin) -> Role {
         keeper: Keeper::Operator,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+        text.parse().unwrap()
+    }
+
+    fn inputs(users: &[(&str, &[&str])], databases: &[(&str, &str)]) -> RoleInputs {
+        let users = users.iter().map(|(user, flags)| (name(user), RoleFlags::parse(flags).unwrap()));
+        RoleInputs {
+            users: users.collect(),
+            databases: databases.iter().map(|(database, owner)| (name(database), name(owner))).collect(),
+            superuser: name("postgres"),
+            replication_user: name("standby"),
+            protected: [name("admin"), name("cron_admin")].into(),
+            users_admin: None,
+            additional_owner_roles: BTreeSet::new(),
+            pooler_user: None,
+            stream_user: None,
+        }
+    }
+
+    fn names(set: &RoleSet) -> Vec<&str> {
+        set.roles.iter().map(|role| role.name.as_str()).collect()
+    }
+
+    #[test]
+    fn the_minimal_manifest_gives_its_users_its_databases_and_patronis_two() {
+        let set = desired(&inputs(
+            &[("zalando", &["superuser", "createdb"]), ("foo_user", &[])],
+            &[("foo", "zalando")],
+        ));
+        assert_eq!(names(&set), ["foo_user", "postgres", "standby", "zalando"]);
+        assert_eq!(set.databases, [Database { name: name("foo"), owner: name("zalando") }]);
+        assert_eq!(set.skipped, []);
+        let patroni = |role: &&Role| role.keeper == Keeper::Patroni && role.origin == Origin::System;
+        assert_eq!(set.roles.iter().filter(patroni).count(), 2);
+        assert!(set.roles.iter().all(|role| role.wants_password));
+    }
+
+    #[test]
+    fn a_user_that_cannot_log_in_wants_no_password() {
+        let set = desired(&inputs(&[("reporting", &["nologin"])], &[]));
+        assert!(!set.role(&name("reporting")).unwrap().wants_password);
+    }
+
+    #[test]
+    fn a_reserved_name_is_skipped_and_said() {
+        let mut inputs = inputs(
+            &[("admin", &[]), ("postgres", &[]), ("standby", &[]), ("pooler", &[]), ("app", &[])],
+            &[],
+        );
+        inputs.pooler_user = Some(name("pooler"));
+        let set = desired(&inputs);
+        assert_eq!(names(&set), ["app", "pooler", "postgres", "standby"]);
+        assert_eq!(
+            set.skipped,
+            ["admin", "pooler", "postgres", "standby"].map(|user| Skipped::ReservedUser(name(user)))
+        );
+        assert_eq!(set.role(&name("pooler")).unwrap().origin, Origin::Pooler);
+    }
+
+    #[test]
+    fn a_pooler_never_takes_the_superusers_name() {
+        let set = desired(&RoleInputs { pooler_user: Some(name("postgres")), ..inputs(&[], &[]) });
+        assert_eq!(set.role(&name("postgres")).unwrap().keeper, Keeper::Patroni);
+        assert_eq!(set.skipped, [Skipped::ReservedUser(name("postgres"))]);
+    }
+
+    #[test]
+    fn a_database_of_an_unknown_owner_is_skipped_and_said() {
+        let set =
+            desired(&inputs(&[("app", &[])], &[("foo", "nobody"), ("bar", "app"), ("baz", "postgres")]));
+        assert_eq!(set.databases.len(), 2);
+        assert_eq!(
+            set.skipped,
+            [Skipped::UnknownOwner(Database { name: name("foo"), owner: name("nobody") })]
+        );
+    }
+
+    #[test]
+    fn database_owners_join_the_additional_owner_roles_and_others_do_not() {
+        let mut inputs = inputs(&[("owner", &[]), ("other", &[])], &[("foo", "owner"), ("bar", "owner")]);
+        inputs.additional_owner_roles = [name("cron_admin"), name("audit"), name("owner")].into();
+        let set = desired(&inputs);
+        assert_eq!(set.role(&name("owner")).unwrap().member_of, [name("audit"), name("cron_admin")]);
+        assert_eq!(set.role(&name("other")).unwrap().member_of, []);
+    }
+
+    #[test]
+    fn every_manifest_user_has_the_admin_unless_that_would_be_a_circle() {
+        let mut inputs = inputs(&[("owner", &[]), ("other", &[])], &[("foo", "owner")]);
+        inputs.users_admin = Some(name("admin"));
+        inputs.additional_owner_roles = [name("admin")].into();
+        let set = desired(&inputs);
+        assert_eq!(set.role(&name("other")).unwrap().admin, Some(name("admin")));
+        assert_eq!(set.role(&name("owner")).unwrap().admin, None);
+        assert_eq!(set.role(&name("postgres")).unwrap().admin, None);
+    }
+
+    #[test]
+    fn the_streams_user_may_replicate() {
+        let set = desired(&RoleInputs { stream_user: Some(name("fes_user")), ..inputs(&[], &[]) });
+        assert_eq!(set.role(&name("fes_user")).unwrap().flags.words(), ["LOGIN", "REPLICATION"]);
+    }
+}

@@ -172,3 +172,107 @@ fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
     Hmac::<Sha256>::new(&block.into()).chain_update(message).finalize().into_bytes().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of RFC 7677, section 3: user `user`, password `pencil`. The keys follow from it by another implementation
+    /// (Python's `hashlib`) and are checked below against the signatures that the RFC prints.
+    const SALT: &str = "W22ZaJ0SNY7soEsUEjb6gQ==";
+    const STORED_KEY: &str = "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=";
+    const SERVER_KEY: &str = "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+    const CLIENT_PROOF: &str = "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
+    const SERVER_SIGNATURE: &str = "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
+    const AUTH_MESSAGE: &str = "n=user,r=rOprNGfwEbeRWgbNEkqO,\
+        r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,\
+        c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+
+    fn user() -> RoleName {
+        "user".parse().unwrap()
+    }
+
+    fn decode(text: &str) -> [u8; 32] {
+        BASE64_STANDARD.decode(text).unwrap().try_into().unwrap()
+    }
+
+    fn rfc_verifier() -> String {
+        format!("SCRAM-SHA-256$4096:{SALT}${STORED_KEY}:{SERVER_KEY}")
+    }
+
+    fn credential(password: &str) -> Credential {
+        Credential { password: password.to_owned(), salt: [1; 16] }
+    }
+
+    #[test]
+    fn the_verifier_of_the_rfc_is_made_and_recognised() {
+        let made = Verifier::scram("pencil", &BASE64_STANDARD.decode(SALT).unwrap(), 4096);
+        assert_eq!(made.as_str(), rfc_verifier());
+        assert!(made.fits("pencil", &user()));
+        assert!(!made.fits("Pencil", &user()));
+    }
+
+    #[test]
+    fn its_keys_sign_what_the_rfc_signs() {
+        assert_eq!(hmac(&decode(SERVER_KEY), AUTH_MESSAGE.as_bytes()), decode(SERVER_SIGNATURE));
+        let signature = hmac(&decode(STORED_KEY), AUTH_MESSAGE.as_bytes());
+        let mut client_key = decode(CLIENT_PROOF);
+        client_key.iter_mut().zip(signature).for_each(|(byte, mask)| *byte ^= mask);
+        assert_eq!(<[u8; 32]>::from(Sha256::digest(client_key)), decode(STORED_KEY));
+    }
+
+    #[test]
+    fn a_stored_verifier_keeps_its_salt_and_its_rounds() {
+        let stored = Verifier::scram("secret", b"another salt", 5000);
+        assert!(credential("secret").fits(&stored, &user()));
+        assert!(!credential("other").fits(&stored, &user()));
+    }
+
+    #[test]
+    fn md5_includes_the_name_of_the_role() {
+        let stored = Verifier::stored("md520c46e3762c864548e296b33c3406aa9".to_owned());
+        assert_eq!(Verifier::md5("pencil", &user()), stored);
+        assert!(credential("pencil").fits(&stored, &user()));
+        assert!(!credential("pencil").fits(&stored, &"other".parse().unwrap()));
+    }
+
+    #[test]
+    fn passwords_are_prepared_as_postgres_prepares_them() {
+        let fits = |made: &str, asked: &str| Verifier::scram(made, b"salt", 1).fits(asked, &user());
+        assert!(fits("\u{2168}", "IX"), "a Roman numeral is two letters");
+        assert!(fits("I\u{AD}X", "IX"), "a soft hyphen is nothing");
+        assert!(!fits("USER", "user"));
+        assert!(fits("bell\u{7}", "bell\u{7}"), "a forbidden character is taken as it is");
+        assert!(!fits("bell\u{7}", "bell"));
+    }
+
+    #[test]
+    fn a_password_that_is_a_verifier_is_sent_as_it_is() {
+        let md5 = Verifier::md5("pencil", &user());
+        for verifier in [rfc_verifier(), md5.as_str().to_owned()] {
+            let made = credential(&verifier).verifier(Encryption::Scram, &user());
+            assert_eq!(made.as_str(), verifier);
+            assert!(credential(&verifier).fits(&made, &user()));
+        }
+        let only_looks_like_one = credential("md5ish").verifier(Encryption::Scram, &user());
+        assert!(only_looks_like_one.as_str().starts_with("SCRAM-SHA-256$4096:"));
+    }
+
+    #[test]
+    fn a_broken_or_absurd_verifier_fits_nothing_and_costs_nothing() {
+        let broken =
+            ["", "x", "SCRAM-SHA-256$", "SCRAM-SHA-256$4096:$:", "SCRAM-SHA-256$0:AA==$AA==:AA==", "md5"];
+        let absurd = rfc_verifier().replace("4096", "4294967295");
+        for text in broken.into_iter().chain([absurd.as_str()]) {
+            assert!(!Verifier::stored(text.to_owned()).fits("pencil", &user()), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_here_shows_a_password() {
+        let passwords = Passwords { of: [(user(), credential("hunter2"))].into(), ..Passwords::default() };
+        let verifier = Verifier::scram("hunter2", b"salt", 1);
+        assert!(!format!("{passwords:?}").contains("hunter2"));
+        assert_eq!(format!("{verifier:?}"), "Verifier(…)");
+    }
+}

@@ -126,3 +126,208 @@ fn placed(database: &Database, catalog: &Catalog) -> Option<Statement> {
         Some(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roles::catalog::ExistingDatabase;
+    use crate::roles::password::{Credential, Encryption, Verifier};
+    use crate::roles::{Attribute, Origin, ParameterName};
+
+    fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+        text.parse().unwrap()
+    }
+
+    fn role(text: &str, flags: &[&str]) -> Role {
+        let flags = RoleFlags::parse(flags).unwrap();
+        Role {
+            name: name(text),
+            wants_password: flags.login(),
+            flags,
+            member_of: Vec::new(),
+            admin: None,
+            parameters: Default::default(),
+            origin: Origin::Manifest,
+            keeper: Keeper::Operator,
+        }
+    }
+
+    fn wanted(roles: &[Role], databases: &[(&str, &str)]) -> RoleSet {
+        let database =
+            |(database, owner): &(&str, &str)| Database { name: name(database), owner: name(owner) };
+        RoleSet {
+            roles: roles.to_vec(),
+            databases: databases.iter().map(database).collect(),
+            skipped: Vec::new(),
+        }
+    }
+
+    /// A role as `CREATE ROLE` leaves it, with the password `secret`.
+    fn existing(attributes: &[Attribute]) -> ExistingRole {
+        let attributes = attributes.iter().copied().chain([Attribute::Inherit, Attribute::Login]);
+        let verifier = Some(Verifier::scram("secret", b"the stored salt", 2));
+        ExistingRole { attributes: attributes.collect(), verifier, ..ExistingRole::default() }
+    }
+
+    fn server(roles: &[(&str, ExistingRole)], databases: &[(&str, &str)]) -> Catalog {
+        let owned = |owner: &str| ExistingDatabase { owner: name(owner) };
+        Catalog {
+            roles: roles.iter().map(|(role, existing)| (name(role), existing.clone())).collect(),
+            databases: databases.iter().map(|(database, owner)| (name(database), owned(owner))).collect(),
+        }
+    }
+
+    fn member(of: &str, how: Membership) -> ExistingRole {
+        ExistingRole { member_of: [(name(of), how)].into(), ..existing(&[]) }
+    }
+
+    fn passwords(roles: &[&str]) -> Passwords {
+        let credential = Credential { password: "secret".to_owned(), salt: [9; 16] };
+        let of = roles.iter().map(|role| (name(role), credential.clone())).collect();
+        Passwords { encryption: Encryption::Scram, of }
+    }
+
+    /// The plan as logs show it; every role but `secretless` has the password `secret`.
+    fn planned(desired: &RoleSet, catalog: &Catalog) -> Vec<String> {
+        let names: Vec<&str> = desired.roles.iter().map(|role| role.name.as_str()).collect();
+        let known: Vec<&str> = names.into_iter().filter(|name| *name != "secretless").collect();
+        plan(desired, &passwords(&known), catalog).iter().map(Statement::redacted).collect()
+    }
+
+    #[test]
+    fn an_unchanged_server_gets_no_statement() {
+        let mut app = role("app", &["createdb", "nosuperuser", "replication", "bypassrls"]);
+        app.member_of = vec![name("owners")];
+        app.admin = Some(name("admin"));
+        let path = ParameterValue::List(vec!["$user".to_owned(), "data".to_owned()]);
+        app.parameters = [(ParameterName::new("search_path"), path)].into();
+        let mut there = existing(&[Attribute::CreateDb, Attribute::Replication, Attribute::BypassRls]);
+        there.member_of = [(name("owners"), Membership::Member), (name("extra"), Membership::Member)].into();
+        there.parameters = [("search_path", r#""$user", data"#), ("work_mem", "4MB")]
+            .map(|(parameter, value)| (ParameterName::new(parameter), value.to_owned()))
+            .into();
+        let catalog = server(
+            &[("app", there), ("admin", member("app", Membership::Admin)), ("stranger", existing(&[]))],
+            &[("foo", "app"), ("strange", "stranger")],
+        );
+        assert_eq!(planned(&wanted(&[app], &[("foo", "app")]), &catalog), [""; 0]);
+    }
+
+    #[test]
+    fn an_empty_server_gets_roles_first_then_memberships_then_databases() {
+        let mut app = role("app", &["createdb"]);
+        app.member_of = vec![name("owners")];
+        app.admin = Some(name("owners"));
+        let desired = wanted(&[app, role("owners", &["nologin"])], &[("foo", "app")]);
+        let expected = [
+            r#"CREATE ROLE "app" CREATEDB LOGIN PASSWORD '…'"#,
+            r#"CREATE ROLE "owners" NOLOGIN PASSWORD NULL"#,
+            r#"GRANT "owners" TO "app""#,
+            r#"GRANT "app" TO "owners" WITH ADMIN OPTION"#,
+            r#"CREATE DATABASE "foo" OWNER "app""#,
+        ];
+        assert_eq!(planned(&desired, &server(&[], &[])), expected);
+    }
+
+    #[test]
+    fn only_what_differs_is_altered() {
+        let there = || existing(&[Attribute::CreateDb]);
+        let table: &[(&[&str], &str)] = &[
+            (&["superuser"], r#"ALTER ROLE "app" SUPERUSER"#),
+            (&["nocreatedb"], r#"ALTER ROLE "app" NOCREATEDB"#),
+            (&["createdb", "noinherit", "createrole"], r#"ALTER ROLE "app" CREATEROLE NOINHERIT"#),
+            (&["nologin"], r#"ALTER ROLE "app" NOLOGIN"#),
+        ];
+        for (flags, sql) in table {
+            let desired = wanted(&[role("app", flags)], &[]);
+            assert_eq!(planned(&desired, &server(&[("app", there())], &[])), [*sql], "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_manifest_no_longer_mentions_is_left_alone() {
+        let there = ExistingRole {
+            member_of: [(name("old"), Membership::Admin)].into(),
+            ..existing(&Attribute::ALL)
+        };
+        let catalog = server(&[("app", there), ("dropped", existing(&[]))], &[("dropped", "dropped")]);
+        assert_eq!(planned(&wanted(&[role("app", &[])], &[]), &catalog), [""; 0]);
+    }
+
+    #[test]
+    fn a_changed_password_is_set_with_the_new_salt() {
+        let other = ExistingRole { verifier: Some(Verifier::scram("other", b"salt", 2)), ..existing(&[]) };
+        let none = ExistingRole { verifier: None, ..existing(&[]) };
+        let verifier = Verifier::scram("secret", &[9; 16], 4096);
+        for there in [other, none] {
+            let desired = wanted(&[role("app", &[])], &[]);
+            let statements = plan(&desired, &passwords(&["app"]), &server(&[("app", there)], &[]));
+            let verifier = verifier.clone();
+            assert_eq!(statements, [Statement::AlterRolePassword { name: name("app"), verifier }]);
+        }
+    }
+
+    #[test]
+    fn without_a_secret_a_role_is_not_created_and_keeps_its_password() {
+        let desired = wanted(&[role("secretless", &["createdb"])], &[("foo", "secretless")]);
+        assert_eq!(planned(&desired, &server(&[], &[])), [""; 0]);
+        let catalog = server(&[("secretless", existing(&[]))], &[("foo", "secretless")]);
+        assert_eq!(planned(&desired, &catalog), [r#"ALTER ROLE "secretless" CREATEDB"#]);
+    }
+
+    #[test]
+    fn patronis_roles_are_never_touched_but_may_own_databases() {
+        let postgres = Role { keeper: Keeper::Patroni, ..role("postgres", &["replication"]) };
+        let desired = wanted(&[postgres], &[("foo", "postgres")]);
+        let other = ExistingRole { verifier: None, ..existing(&[]) };
+        let sql = [r#"CREATE DATABASE "foo" OWNER "postgres""#];
+        assert_eq!(planned(&desired, &server(&[("postgres", other)], &[])), sql);
+        assert_eq!(planned(&desired, &server(&[], &[])), [""; 0]);
+    }
+
+    #[test]
+    fn a_database_changes_its_owner() {
+        let desired = wanted(&[role("new", &[])], &[("foo", "new")]);
+        let catalog = server(&[("new", existing(&[])), ("old", existing(&[]))], &[("foo", "old")]);
+        assert_eq!(planned(&desired, &catalog), [r#"ALTER DATABASE "foo" OWNER TO "new""#]);
+    }
+
+    #[test]
+    fn the_reverse_of_a_wanted_membership_is_revoked_first_unless_it_is_wanted_too() {
+        let mut owner = role("owner", &[]);
+        owner.member_of = vec![name("cron_admin")];
+        let catalog =
+            server(&[("owner", existing(&[])), ("cron_admin", member("owner", Membership::Member))], &[]);
+        let desired = wanted(&[owner.clone()], &[]);
+        let expected = [r#"REVOKE "owner" FROM "cron_admin""#, r#"GRANT "cron_admin" TO "owner""#];
+        assert_eq!(planned(&desired, &catalog), expected);
+
+        let mut circular = role("cron_admin", &[]);
+        circular.member_of = vec![name("owner")];
+        let desired = wanted(&[owner, circular], &[]);
+        assert_eq!(planned(&desired, &catalog), [r#"GRANT "cron_admin" TO "owner""#]);
+    }
+
+    #[test]
+    fn a_plain_member_becomes_the_admin() {
+        let app = Role { admin: Some(name("admin")), ..role("app", &[]) };
+        let catalog = server(&[("app", existing(&[])), ("admin", member("app", Membership::Member))], &[]);
+        assert_eq!(planned(&wanted(&[app], &[]), &catalog), [r#"GRANT "app" TO "admin" WITH ADMIN OPTION"#]);
+    }
+
+    #[test]
+    fn a_differing_setting_is_set_and_a_strange_one_stays() {
+        let mut app = role("app", &[]);
+        let text = |value: &str| ParameterValue::Text(value.to_owned());
+        app.parameters = [("work_mem", text("8MB")), ("app.note", text(""))]
+            .map(|(parameter, value)| (ParameterName::new(parameter), value))
+            .into();
+        let mut there = existing(&[]);
+        there.parameters = [("work_mem", "4MB"), ("datestyle", "ISO")]
+            .map(|(parameter, value)| (ParameterName::new(parameter), value.to_owned()))
+            .into();
+        let expected =
+            [r#"ALTER ROLE "app" SET "app"."note" TO ''"#, r#"ALTER ROLE "app" SET "work_mem" TO '8MB'"#];
+        assert_eq!(planned(&wanted(&[app], &[]), &server(&[("app", there)], &[])), expected);
+    }
+}

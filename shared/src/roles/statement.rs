@@ -171,3 +171,131 @@ fn setting_value(value: &ParameterValue) -> String {
         ParameterValue::List(members) => members.iter().map(|m| literal(m)).collect::<Vec<_>>().join(", "),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roles::password::Verifier;
+
+    const HOSTILE: &[&str] = &[
+        "x\"; DROP ROLE postgres; --",
+        "\"",
+        "\"\"",
+        "'; --",
+        "back\\slash",
+        "\\'; DROP ROLE postgres; --",
+        "/* */ -- $$ $tag$",
+        "line\nbreak;",
+        "U&\"\\0022;\"",
+        "ünï;cøde\u{201d};",
+    ];
+
+    fn role(text: &str) -> RoleName {
+        text.parse().unwrap()
+    }
+
+    fn database(text: &str) -> DatabaseName {
+        text.parse().unwrap()
+    }
+
+    fn flags(list: &[&str]) -> RoleFlags {
+        RoleFlags::parse(list).unwrap()
+    }
+
+    fn set(parameter: &str, value: ParameterValue) -> Statement {
+        Statement::SetParameter { role: role("a"), parameter: ParameterName::new(parameter), value }
+    }
+
+    /// One of each kind, every name and value being `text`.
+    fn every_kind(text: &str) -> Vec<Statement> {
+        let verifier = Verifier::stored(text.to_owned());
+        let (name, owner) = (database(text), role(text));
+        vec![
+            Statement::CreateRole { name: role(text), flags: flags(&[]), verifier: Some(verifier.clone()) },
+            Statement::AlterRoleFlags { name: role(text), flags: flags(&["nologin"]) },
+            Statement::AlterRolePassword { name: role(text), verifier },
+            Statement::GrantMembership { role: role(text), member: role(text) },
+            Statement::GrantAdmin { role: role(text), admin: role(text) },
+            Statement::RevokeMembership { role: role(text), member: role(text) },
+            Statement::SetParameter {
+                role: role(text),
+                parameter: ParameterName::new(text),
+                value: ParameterValue::List(vec![text.to_owned(), text.to_owned()]),
+            },
+            set("work_mem", ParameterValue::Text(text.to_owned())),
+            Statement::CreateDatabase { name: name.clone(), owner: owner.clone() },
+            Statement::AlterDatabaseOwner { name, owner },
+        ]
+    }
+
+    /// What is left of a statement outside its quotes, read as PostgreSQL's lexer reads it.
+    fn outside_quotes(sql: &str) -> String {
+        let (mut outside, mut characters) = (String::new(), sql.chars().peekable());
+        while let Some(quote) = characters.next() {
+            if quote != '"' && quote != '\'' {
+                outside.push(quote);
+                continue;
+            }
+            let escapes = quote == '\'' && outside.ends_with('E');
+            loop {
+                match characters.next().expect("a quote that never ends") {
+                    '\\' if escapes => drop(characters.next()),
+                    found if found == quote && characters.next_if_eq(&quote).is_none() => break,
+                    _ => {}
+                }
+            }
+        }
+        outside
+    }
+
+    #[test]
+    fn no_name_or_value_gets_out_of_its_quotes() {
+        for text in HOSTILE {
+            for (hostile, harmless) in every_kind(text).iter().zip(every_kind("x")) {
+                let outside = outside_quotes(&hostile.to_sql()).replace(" E", " ").replace('.', "");
+                assert_eq!(outside, outside_quotes(&harmless.to_sql()), "{hostile}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_kind_is_written_as_postgres_reads_it() {
+        let expected = [
+            r#"CREATE ROLE "x" LOGIN PASSWORD 'x'"#,
+            r#"ALTER ROLE "x" NOLOGIN"#,
+            r#"ALTER ROLE "x" PASSWORD 'x'"#,
+            r#"GRANT "x" TO "x""#,
+            r#"GRANT "x" TO "x" WITH ADMIN OPTION"#,
+            r#"REVOKE "x" FROM "x""#,
+            r#"ALTER ROLE "x" SET "x" TO 'x', 'x'"#,
+            r#"ALTER ROLE "a" SET "work_mem" TO 'x'"#,
+            r#"CREATE DATABASE "x" OWNER "x""#,
+            r#"ALTER DATABASE "x" OWNER TO "x""#,
+        ];
+        assert_eq!(every_kind("x").iter().map(Statement::to_sql).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn values_are_quoted_whatever_is_in_them() {
+        let text = |value: &str| ParameterValue::Text(value.to_owned());
+        let table = [
+            (set("work_mem", text("")), r#"ALTER ROLE "a" SET "work_mem" TO ''"#),
+            (set("app.note", text("a=b")), r#"ALTER ROLE "a" SET "app"."note" TO 'a=b'"#),
+            (set("app.note", text("it's \\")), r#"ALTER ROLE "a" SET "app"."note" TO E'it''s \\'"#),
+            (set("search_path", ParameterValue::List(vec![])), r#"ALTER ROLE "a" SET "search_path" TO ''"#),
+        ];
+        for (statement, sql) in table {
+            assert_eq!(statement.to_sql(), sql);
+        }
+    }
+
+    #[test]
+    fn logs_never_show_a_verifier() {
+        let verifier = Verifier::stored("SCRAM-SHA-256$secret".to_owned());
+        let created =
+            Statement::CreateRole { name: role("a"), flags: flags(&[]), verifier: Some(verifier.clone()) };
+        let altered = Statement::AlterRolePassword { name: role("a"), verifier };
+        assert_eq!(created.to_string(), r#"CREATE ROLE "a" LOGIN PASSWORD '…'"#);
+        assert_eq!(format!("{altered:?}"), r#"ALTER ROLE "a" PASSWORD '…'"#);
+    }
+}
