@@ -6,8 +6,10 @@
 
 pub mod config;
 pub mod member;
+pub mod patch;
 pub mod settings;
 
-pub use config::{AppliedKeys, Bootstrap, DynamicConfig, StandbyCluster, lowered, patch};
+pub use config::{AppliedKeys, Bootstrap, DynamicConfig, StandbyCluster};
 pub use member::{Lag, Member, MemberRole, MemberState, MemberStatus, Members, PendingChange};
+pub use patch::{lowered, patch};
 pub use settings::{Cost, Place};

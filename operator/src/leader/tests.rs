@@ -1,0 +1,195 @@
+//! Candidates over a small API server in memory, in virtual time.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::json;
+
+use super::*;
+
+/// An API server that knows one lease.
+#[derive(Clone, Default)]
+struct Server(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    lease: Option<Lease>,
+    version: u64,
+    calls: Vec<Method>,
+    down: bool,
+}
+
+impl Server {
+    fn client(&self) -> Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let server = server.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect().await?.to_bytes();
+                let (code, answer) = server.answer(&head.method, &body);
+                let response = Response::builder().status(code).body(Full::new(Bytes::from(answer)));
+                Ok::<_, tower::BoxError>(response?)
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    fn answer(&self, method: &Method, body: &[u8]) -> (StatusCode, Vec<u8>) {
+        let mut state = self.0.lock().unwrap();
+        state.calls.push(method.clone());
+        let refuse = |code: StatusCode| {
+            let status = json!({"kind": "Status", "metadata": {}, "status": "Failure", "code": code.as_u16(),
+                "message": "refused", "reason": "Refused"});
+            (code, serde_json::to_vec(&status).unwrap())
+        };
+        if state.down {
+            return refuse(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        if method == Method::GET {
+            return match &state.lease {
+                Some(lease) => (StatusCode::OK, serde_json::to_vec(lease).unwrap()),
+                None => refuse(StatusCode::NOT_FOUND),
+            };
+        }
+        let mut written: Lease = serde_json::from_slice(body).unwrap();
+        let current = state.lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
+        if written.metadata.resource_version != current {
+            return refuse(StatusCode::CONFLICT);
+        }
+        state.version += 1;
+        written.metadata.resource_version = Some(state.version.to_string());
+        state.lease = Some(written);
+        (StatusCode::OK, serde_json::to_vec(&state.lease).unwrap())
+    }
+
+    fn holder(&self) -> Option<String> {
+        let state = self.0.lock().unwrap();
+        state.lease.clone()?.spec?.holder_identity
+    }
+
+    fn set_holder(&self, holder: &str) {
+        let mut state = self.0.lock().unwrap();
+        state.version += 1;
+        let version = state.version.to_string();
+        let lease = state.lease.get_or_insert_default();
+        lease.metadata.resource_version = Some(version);
+        let spec = lease.spec.get_or_insert_default();
+        spec.holder_identity = Some(holder.to_owned());
+        spec.lease_duration_seconds = Some(15);
+    }
+
+    fn set_down(&self, down: bool) {
+        self.0.lock().unwrap().down = down;
+    }
+
+    fn take_calls(&self) -> Vec<Method> {
+        std::mem::take(&mut self.0.lock().unwrap().calls)
+    }
+
+    fn candidate(&self, identity: &str) -> Leadership {
+        Leadership::start(self.client(), Candidacy::new("default", "operator", identity))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_free_lease_is_taken_at_once() {
+    let server = Server::default();
+    let mut one = server.candidate("one");
+    one.acquired().await.unwrap();
+    assert_eq!(server.holder().as_deref(), Some("one"));
+    assert_eq!(*one.standing().borrow(), Standing::Leading);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_rest_the_leader_writes_and_never_reads() {
+    let server = Server::default();
+    let mut one = server.candidate("one");
+    one.acquired().await.unwrap();
+    server.take_calls();
+    sleep(Duration::from_secs(61)).await;
+    let calls = server.take_calls();
+    assert_eq!(calls.len(), 30);
+    assert!(calls.iter().all(|method| *method == Method::PUT), "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_one_leads_as_soon_as_the_lease_is_given_back() {
+    let server = Server::default();
+    let mut one = server.candidate("one");
+    one.acquired().await.unwrap();
+    let mut two = server.candidate("two");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(*two.standing().borrow(), Standing::Waiting);
+    one.release().await.unwrap();
+    let began = Instant::now();
+    two.acquired().await.unwrap();
+    assert!(began.elapsed() <= Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(server.holder().as_deref(), Some("two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_holder_is_replaced_after_its_duration_by_our_own_clock() {
+    let server = Server::default();
+    server.set_holder("dead");
+    let began = Instant::now();
+    let mut one = server.candidate("one");
+    one.acquired().await.unwrap();
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_secs(15) && waited < Duration::from_secs(19), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_cannot_renew_gives_up_before_anybody_may_take_over() {
+    let server = Server::default();
+    let mut one = server.candidate("one");
+    one.acquired().await.unwrap();
+    server.set_down(true);
+    let began = Instant::now();
+    let error = one.lost().await;
+    assert_eq!(error.category(), "expired");
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_outage_costs_nothing() {
+    let server = Server::default();
+    let mut one = server.candidate("one");
+    one.acquired().await.unwrap();
+    server.set_down(true);
+    sleep(Duration::from_secs(7)).await;
+    server.set_down(false);
+    assert!(timeout(Duration::from_secs(60), one.lost()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_in_other_hands_is_lost_at_once() {
+    let server = Server::default();
+    let mut one = server.candidate("one");
+    one.acquired().await.unwrap();
+    server.set_holder("two");
+    assert!(matches!(one.lost().await, LeaderError::Taken { holder } if holder == "two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_lease_is_made_again() {
+    let server = Server::default();
+    let mut one = server.candidate("one");
+    one.acquired().await.unwrap();
+    server.0.lock().unwrap().lease = None;
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(server.holder().as_deref(), Some("one"));
+    assert!(timeout(Duration::from_secs(10), one.lost()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_that_waits_can_be_stopped() {
+    let server = Server::default();
+    server.set_holder("other");
+    let one = server.candidate("one");
+    sleep(Duration::from_secs(5)).await;
+    one.release().await.unwrap();
+    assert_eq!(server.holder().as_deref(), Some("other"));
+}
