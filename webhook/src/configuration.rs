@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::metrics::Metrics;
-use crate::stand_in::OperatorConfig;
+use crate::stand_in;
+use shared::config::OperatorConfig;
 
 /// The kind of the typed configuration.
 pub const OBJECT_KIND: &str = "OperatorConfiguration";
@@ -61,7 +62,7 @@ pub enum Source {
 /// Everything that is wrong with it.
 pub fn parse(object: &Value) -> Result<OperatorConfig, FieldErrors> {
     if object.get("kind").and_then(Value::as_str) != Some(MAP_KIND) {
-        return OperatorConfig::from_resource(object);
+        return stand_in::from_resource(object);
     }
     let mut data = BTreeMap::new();
     let mut errors = FieldErrors::default();
@@ -76,7 +77,7 @@ pub fn parse(object: &Value) -> Result<OperatorConfig, FieldErrors> {
             ),
         }
     }
-    match OperatorConfig::from_config_map(&data) {
+    match stand_in::from_config_map(&data) {
         Ok(config) => errors.into_result().map(|()| config),
         Err(more) => {
             errors.extend(more);

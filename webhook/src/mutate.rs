@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::answer::Verdict;
 use crate::review::Request;
-use crate::stand_in::{OperatorConfig, admission};
 use crate::validate::POSTGRESQL;
+use shared::admission;
+use shared::config::OperatorConfig;
 
 /// What to add to the object of `request`.
 pub fn mutate(request: &Request, config: &OperatorConfig) -> Verdict {
@@ -28,14 +29,10 @@ pub fn mutate(request: &Request, config: &OperatorConfig) -> Verdict {
 }
 
 fn defaults(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Verdict {
-    match admission::mutate(new, config) {
-        Ok(after) => Verdict::Patched(json_patch::diff(new, &after)),
-        Err(mut errors) => {
-            // What the change itself forbids belongs into the same answer.
-            if let Some(Err(more)) = old.map(|old| admission::review(Some(old), new, config)) {
-                errors.extend(more);
-            }
-            Verdict::Denied(errors)
-        }
-    }
+    // Of an update, what the change itself forbids belongs into the same answer.
+    let after = match old {
+        None => admission::mutate(new, config),
+        Some(old) => admission::mutate_update(old, new, config),
+    };
+    after.map_or_else(Verdict::Denied, |after| Verdict::Patched(json_patch::diff(new, &after)))
 }

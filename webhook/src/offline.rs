@@ -11,8 +11,9 @@ use shared::field::FieldErrors;
 use crate::answer::refusal_text;
 use crate::args::Validate;
 use crate::configuration::{self, MAP_KIND, OBJECT_KIND};
-use crate::stand_in::{OperatorConfig, admission};
 use crate::validate::POSTGRESQL;
+use shared::admission;
+use shared::config::OperatorConfig;
 
 /// Why files could not be judged.
 #[derive(Debug, thiserror::Error)]
@@ -94,12 +95,10 @@ pub fn validate(args: &Validate) -> Result<Report, OfflineError> {
 
 /// The same order as in the cluster: defaults first, then the review of the result.
 fn judge(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Result<Vec<String>, FieldErrors> {
-    let complete = admission::mutate(new, config).map_err(|mut errors| {
-        if let Some(Err(more)) = old.map(|old| admission::review(Some(old), new, config)) {
-            errors.extend(more);
-        }
-        errors
-    })?;
+    let complete = match old {
+        None => admission::mutate(new, config)?,
+        Some(old) => admission::mutate_update(old, new, config)?,
+    };
     let changes = admission::review(old, &complete, config)?;
     Ok(changes.iter().map(ToString::to_string).collect())
 }

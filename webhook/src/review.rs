@@ -41,7 +41,7 @@ pub struct Request {
     pub sub_resource: Option<String>,
     /// Name of the object; empty when the API server is going to generate one.
     #[serde(default)]
-    name: String,
+    name: Option<String>,
     /// Namespace of the object.
     #[serde(default)]
     pub namespace: Option<String>,
@@ -112,7 +112,7 @@ impl Request {
     /// The name to show: the object's, or the prefix of the name it is going to get.
     pub fn name(&self) -> &str {
         let metadata = |key: &str| self.object.pointer(key).and_then(Value::as_str);
-        match self.name.as_str() {
+        match self.name.as_deref().unwrap_or("") {
             "" => metadata("/metadata/name").or_else(|| metadata("/metadata/generateName")).unwrap_or(""),
             name => name,
         }

@@ -25,8 +25,8 @@ use crate::configuration::{Current, Source};
 use crate::metrics::Metrics;
 use crate::mutate::mutate;
 use crate::review::Request;
-use crate::stand_in::OperatorConfig;
 use crate::validate::{Circumstances, validate};
+use shared::config::OperatorConfig;
 
 /// The largest review the API server sends.
 const BODY_LIMIT: usize = 7 * 1024 * 1024;

@@ -9,7 +9,8 @@ use kube::core::admission::Operation;
 use crate::answer::Verdict;
 use crate::configuration::{self, Source};
 use crate::review::Request;
-use crate::stand_in::{OperatorConfig, admission};
+use shared::admission;
+use shared::config::OperatorConfig;
 
 /// The kind of manifests.
 pub const POSTGRESQL: &str = "postgresql";

@@ -9,12 +9,12 @@ use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use shared::config::OperatorConfig;
 use tokio::sync::watch;
 use tower::ServiceExt;
 use webhook::configuration::{Place, Source};
 use webhook::metrics::Metrics;
 use webhook::routes::{App, probes, reviews};
-use webhook::stand_in::OperatorConfig;
 
 struct Webhook {
     app: App,
@@ -252,7 +252,7 @@ async fn a_body_that_is_no_review_gets_a_400_that_says_why() {
             json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}).to_string(),
             "has no request",
         ),
-        (review(json!({"uid": 7})).to_string(), "the body is no AdmissionReview: invalid type"),
+        (review(json!({"uid": 7})).to_string(), "the body is no AdmissionReview: invalid type: integer"),
         (review(no_object).to_string(), "the request has no object"),
         (String::new(), "the body is no AdmissionReview: EOF"),
     ];
