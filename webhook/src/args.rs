@@ -1,0 +1,80 @@
+//! Flags and environment variables.
+//!
+//! The operator's configuration is named by the variables that upstream's operator uses, with its precedence:
+//! an `OperatorConfiguration` before a `ConfigMap`, and built-in defaults when neither is named.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::configuration::{Place, Source};
+
+/// The admission webhook of the Postgres operator.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The two things this program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer the API server's reviews.
+    Serve(Serve),
+    /// Judge manifests in files, with no cluster, in the same words.
+    Validate(Validate),
+}
+
+/// How to serve.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Serve {
+    /// Address for reviews (HTTPS).
+    #[arg(long, env = "WEBHOOK_LISTEN", default_value = "0.0.0.0:8443")]
+    pub listen: SocketAddr,
+    /// Address for probes and metrics (HTTP).
+    #[arg(long, env = "WEBHOOK_PROBES", default_value = "0.0.0.0:8080")]
+    pub probes: SocketAddr,
+    /// Directory with tls.crt and tls.key.
+    #[arg(long, env = "WEBHOOK_TLS_DIR", default_value = "/etc/webhook/tls")]
+    pub tls_dir: PathBuf,
+    /// Namespace of the configuration, unless it names its own.
+    #[arg(long, env = "OPERATOR_NAMESPACE", default_value = "postgres-operator")]
+    pub namespace: String,
+    /// Name of the OperatorConfiguration.
+    #[arg(long, env = "POSTGRES_OPERATOR_CONFIGURATION_OBJECT", default_value = "")]
+    pub configuration_object: String,
+    /// Name of the ConfigMap, `[namespace/]name`; ignored when an OperatorConfiguration is named.
+    #[arg(long, env = "CONFIG_MAP_NAME", default_value = "")]
+    pub config_map: String,
+    /// Seconds between "not ready" and closing the listeners, for others to learn of it.
+    #[arg(long, env = "WEBHOOK_DRAIN_SECONDS", default_value_t = 5)]
+    pub drain_seconds: u64,
+}
+
+impl Serve {
+    /// Where the operator's configuration comes from.
+    pub fn source(&self) -> Source {
+        match (self.configuration_object.as_str(), self.config_map.as_str()) {
+            ("", "") => Source::Defaults,
+            ("", map) => Source::ConfigMap(Place::read(map, &self.namespace)),
+            (object, _) => Source::Object(Place::read(object, &self.namespace)),
+        }
+    }
+}
+
+/// What to judge.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Validate {
+    /// File with manifests or an operator configuration; `-` for standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// File with the manifests as they are stored, for what the change is going to do.
+    #[arg(long, value_name = "FILE")]
+    pub old: Option<PathBuf>,
+    /// File with the operator configuration (either kind); the built-in defaults without it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}

@@ -1,0 +1,199 @@
+//! The operator's configuration: where it comes from, how it is read, and a watch that keeps it current.
+//!
+//! Asked by `serve` (the watch), by `validate` and `offline` (`parse`). An invalid configuration never replaces a
+//! valid one; until the first valid one is there the webhook is not ready, because it would judge by wrong rules.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Client, ResourceExt};
+use serde_json::Value;
+use shared::field::{FieldErrors, FieldPath};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::metrics::Metrics;
+use crate::stand_in;
+use shared::config::OperatorConfig;
+
+/// The kind of the typed configuration.
+pub const OBJECT_KIND: &str = "OperatorConfiguration";
+/// The kind of the untyped one.
+pub const MAP_KIND: &str = "ConfigMap";
+
+/// The configuration in force; `None` until one has been read.
+pub type Current = watch::Receiver<Option<Arc<OperatorConfig>>>;
+
+/// Namespace and name of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl Place {
+    /// Reads `[namespace/]name`, as upstream's `CONFIG_MAP_NAME` is written.
+    pub fn read(text: &str, namespace: &str) -> Self {
+        let (namespace, name) = text.split_once('/').unwrap_or((namespace, text));
+        Self { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nothing was named: the built-in defaults.
+    Defaults,
+    /// An `OperatorConfiguration`.
+    Object(Place),
+    /// A `ConfigMap`.
+    ConfigMap(Place),
+}
+
+/// Reads a configuration from an object of either kind, as raw JSON.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(object: &Value) -> Result<OperatorConfig, FieldErrors> {
+    if object.get("kind").and_then(Value::as_str) != Some(MAP_KIND) {
+        return stand_in::from_resource(object);
+    }
+    let mut data = BTreeMap::new();
+    let mut errors = FieldErrors::default();
+    for (key, value) in object.get("data").and_then(Value::as_object).into_iter().flatten() {
+        match value.as_str() {
+            Some(text) => {
+                data.insert(key.clone(), text.to_owned());
+            }
+            None => errors.invalid(
+                FieldPath::new("data").field(key),
+                "must be a string: every value of a ConfigMap is one",
+            ),
+        }
+    }
+    match stand_in::from_config_map(&data) {
+        Ok(config) => errors.into_result().map(|()| config),
+        Err(more) => {
+            errors.extend(more);
+            Err(errors)
+        }
+    }
+}
+
+/// Follows the configuration for as long as the process lives.
+pub async fn follow(
+    client: Client,
+    source: Source,
+    current: watch::Sender<Option<Arc<OperatorConfig>>>,
+    metrics: Arc<Metrics>,
+) {
+    match source {
+        Source::Defaults => {
+            info!("no configuration is named; the built-in defaults apply");
+            current.send_replace(Some(Arc::new(OperatorConfig::default())));
+        }
+        Source::Object(place) => {
+            let kind = GroupVersionKind::gvk("acid.zalan.do", "v1", OBJECT_KIND);
+            let resource = ApiResource::from_gvk_with_plural(&kind, "operatorconfigurations");
+            let api: Api<DynamicObject> = Api::namespaced_with(client, &place.namespace, &resource);
+            let objects = watcher::watch_object(api, &place.name).default_backoff();
+            take_each(objects, &place, &current, &metrics).await;
+        }
+        Source::ConfigMap(place) => {
+            let api: Api<ConfigMap> = Api::namespaced(client, &place.namespace);
+            let objects = watcher::watch_object(api, &place.name).default_backoff();
+            take_each(objects, &place, &current, &metrics).await;
+        }
+    }
+}
+
+async fn take_each<K: ResourceExt + serde::Serialize>(
+    objects: impl Stream<Item = Result<Option<K>, watcher::Error>>,
+    place: &Place,
+    current: &watch::Sender<Option<Arc<OperatorConfig>>>,
+    metrics: &Metrics,
+) {
+    let mut objects = std::pin::pin!(objects.into_stream());
+    while let Some(event) = objects.next().await {
+        match event {
+            Ok(Some(object)) => match serde_json::to_value(&object) {
+                Ok(value) => take(&value, place, current, metrics),
+                Err(error) => error!(%error, "could not read the configuration"),
+            },
+            Ok(None) => warn!(
+                namespace = place.namespace,
+                name = place.name,
+                "the configuration does not exist; the last one read stays in force"
+            ),
+            Err(error) => warn!(%error, "could not watch the configuration; trying again"),
+        }
+    }
+}
+
+/// Puts a configuration in force when it is valid.
+fn take(
+    value: &Value,
+    place: &Place,
+    current: &watch::Sender<Option<Arc<OperatorConfig>>>,
+    metrics: &Metrics,
+) {
+    match parse(value) {
+        Ok(config) => {
+            info!(namespace = place.namespace, name = place.name, "configuration read");
+            metrics.configuration_invalid.set(0);
+            current.send_replace(Some(Arc::new(config)));
+        }
+        Err(errors) => {
+            // Paths only: a configuration may hold values that do not belong into a log.
+            let fields: Vec<&str> = errors.paths().map(FieldPath::as_str).collect();
+            metrics.configuration_invalid.set(1);
+            error!(?fields, "the configuration is invalid; the last valid one stays in force");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn place() -> Place {
+        Place::read("postgres-operator", "operators")
+    }
+
+    #[test]
+    fn a_config_map_may_be_named_with_its_namespace() {
+        assert_eq!(
+            place(),
+            Place { namespace: "operators".to_owned(), name: "postgres-operator".to_owned() }
+        );
+        assert_eq!(Place::read("other/map", "operators").namespace, "other");
+    }
+
+    #[test]
+    fn an_invalid_configuration_leaves_the_last_valid_one_in_force() {
+        let (sender, receiver) = watch::channel(None);
+        let metrics = Metrics::default();
+        let map = |workers: &str| json!({"kind": "ConfigMap", "data": {"workers": workers}});
+        take(&map("many"), &place(), &sender, &metrics);
+        assert!(receiver.borrow().is_none(), "not ready yet");
+        take(&map("8"), &place(), &sender, &metrics);
+        let first = receiver.borrow().clone().unwrap();
+        take(&map("many"), &place(), &sender, &metrics);
+        assert!(Arc::ptr_eq(&first, &receiver.borrow().clone().unwrap()));
+        assert_eq!(metrics.configuration_invalid.get(), 1);
+    }
+
+    #[test]
+    fn a_number_in_a_config_map_is_named_as_a_mistake() {
+        let errors = parse(&json!({"kind": "ConfigMap", "data": {"workers": 8}})).unwrap_err();
+        assert!(errors.to_string().starts_with("data.workers: must be a string"));
+    }
+}

@@ -1,0 +1,192 @@
+//! The two routers: reviews (behind TLS) and probes (plain). Everything between HTTP and the verdict is here.
+//!
+//! What cannot be judged is answered with an HTTP error and a Kubernetes `Status`, not with a refusal: the API server
+//! then applies the failure policy and shows our words. axum's own body limit of 2 MB is below what the API server
+//! may send (an object of 3 MB, twice, escaped), and a 413 would look like an unexplained denial.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Request as HttpRequest, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, body::Bytes};
+use jiff::civil::Date;
+use kube::core::Status;
+use kube::core::response::StatusSummary;
+use tokio::sync::watch;
+use tracing::{debug, error};
+
+use crate::answer::{Answer, Verdict};
+use crate::configuration::{Current, Source};
+use crate::metrics::Metrics;
+use crate::mutate::mutate;
+use crate::review::Request;
+use crate::validate::{Circumstances, validate};
+use shared::config::OperatorConfig;
+
+/// The largest review the API server sends.
+const BODY_LIMIT: usize = 7 * 1024 * 1024;
+/// The API server waits five seconds; a body that takes longer will not be missed.
+const BODY_TIME: Duration = Duration::from_secs(5);
+
+/// What the routes share.
+#[derive(Clone)]
+pub struct App {
+    /// The configuration in force.
+    pub configuration: Current,
+    /// Where it comes from.
+    pub source: Arc<Source>,
+    /// Whether the process is about to stop.
+    pub draining: watch::Receiver<bool>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Today's date in UTC; a function, so tests can choose the day.
+    pub today: fn() -> Date,
+}
+
+#[derive(Clone, Copy)]
+enum Webhook {
+    Mutate,
+    Validate,
+}
+
+impl Webhook {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Mutate => "mutate",
+            Self::Validate => "validate",
+        }
+    }
+}
+
+/// What the API server calls.
+pub fn reviews(app: App) -> Router {
+    Router::new()
+        .route("/mutate", post(|state, body| answer(Webhook::Mutate, state, body)))
+        .route("/validate", post(|state, body| answer(Webhook::Validate, state, body)))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(app.clone(), close_when_draining))
+        .with_state(app)
+}
+
+/// What the kubelet and Prometheus call.
+pub fn probes(app: App) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(app)
+}
+
+async fn ready(State(app): State<App>) -> Response {
+    if *app.draining.borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response();
+    }
+    if app.configuration.borrow().is_none() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "no valid configuration has been read yet").into_response();
+    }
+    "ok".into_response()
+}
+
+async fn metrics(State(app): State<App>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response()
+}
+
+/// Tells the API server to open its next connection elsewhere: it keeps connections for as long as it can.
+async fn close_when_draining(State(app): State<App>, request: HttpRequest, next: Next) -> Response {
+    let mut response = match tokio::time::timeout(BODY_TIME, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => failure(StatusCode::REQUEST_TIMEOUT, "Timeout", "the body did not arrive in time"),
+    };
+    if *app.draining.borrow() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn answer(webhook: Webhook, State(app): State<App>, body: Result<Bytes, BytesRejection>) -> Response {
+    let began = Instant::now();
+    let (operation, outcome, response) = match body {
+        Ok(body) => judge(webhook, &app, &body).await,
+        Err(rejection) => {
+            ("unknown", "bad", failure(rejection.status(), "BadRequest", &rejection.body_text()))
+        }
+    };
+    app.metrics.reviewed(webhook.label(), operation, outcome, began.elapsed());
+    response
+}
+
+/// The operation and outcome for the metrics, and the response.
+async fn judge(webhook: Webhook, app: &App, body: &[u8]) -> (&'static str, &'static str, Response) {
+    let request = match Request::read(body) {
+        Ok(request) => request,
+        Err(error) => {
+            return ("unknown", "bad", failure(StatusCode::BAD_REQUEST, "BadRequest", &error.to_string()));
+        }
+    };
+    let operation = request.operation_label();
+    let Some(config) = app.configuration.borrow().clone() else {
+        let words = "the webhook has not read a valid operator configuration yet";
+        let response = failure(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", words);
+        return (operation, "unready", response);
+    };
+    // Off the connection's task: a check that panics costs an answer, not the connection and its other requests.
+    let (source, today) = (Arc::clone(&app.source), (app.today)());
+    let judged = tokio::task::spawn_blocking(move || {
+        let verdict = decide(webhook, &request, &config, &source, today);
+        let outcome = verdict.label();
+        debug!(kind = request.kind.kind, namespace = request.namespace, operation, outcome, "reviewed");
+        Answer::new(&request, verdict).map(|answer| (outcome, answer))
+    });
+    match judged.await {
+        Ok(Ok((outcome, answer))) => (operation, outcome, Json(answer).into_response()),
+        Ok(Err(error)) => {
+            error!(%error, "could not write an answer");
+            (operation, "failed", internal("could not write the answer"))
+        }
+        Err(error) => {
+            error!(%error, "a check did not finish");
+            (operation, "failed", internal("a check of the webhook did not finish; its log says which"))
+        }
+    }
+}
+
+fn decide(
+    webhook: Webhook,
+    request: &Request,
+    config: &OperatorConfig,
+    source: &Source,
+    today: Date,
+) -> Verdict {
+    match webhook {
+        Webhook::Mutate => mutate(request, config),
+        Webhook::Validate => validate(request, &Circumstances { config, source, today }),
+    }
+}
+
+fn internal(words: &str) -> Response {
+    failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", words)
+}
+
+/// An HTTP error in the form whose message the API server passes on.
+fn failure(code: StatusCode, reason: &str, words: &str) -> Response {
+    let status = Status {
+        status: Some(StatusSummary::Failure),
+        code: code.as_u16(),
+        message: words.to_owned(),
+        reason: reason.to_owned(),
+        metadata: None,
+        details: None,
+    };
+    let mut body = serde_json::to_value(status).unwrap_or_default();
+    if let Some(body) = body.as_object_mut() {
+        body.insert("apiVersion".to_owned(), "v1".into());
+        body.insert("kind".to_owned(), "Status".into());
+    }
+    (code, Json(body)).into_response()
+}
