@@ -120,6 +120,9 @@ fn write_default(setting: &mut Value, default: Option<&Value>) {
         Value::Bool(_) | Value::Number(_) => true,
     };
     setting.remove("default");
+    if setting.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
+        setting.remove("format"); // the API server knows no unsigned formats and warns of them
+    }
     if let Some(default) = default.filter(says_something) {
         setting.insert("default".to_owned(), default.clone());
     }

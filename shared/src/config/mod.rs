@@ -4,6 +4,13 @@
 //! `from_resource` or `from_config_map`. The surprise: an `OperatorConfiguration` and a ConfigMap have different
 //! defaults, because they always had; `OperatorConfig::default()` is the ConfigMap's.
 
+mod check;
+mod environment;
+mod from_config_map;
+mod from_resource;
+mod keys;
+mod reading;
+
 pub use crate::api::configuration_groups::{
     AwsOrGcp, BackupProvider, ClaimRetention, ConnectionPooler, Debug, ExternalTrafficPolicy, General,
     InfrastructureRole, Kubernetes, LoadBalancer, LoggingRestApi, LogicalBackup, MajorVersionUpgrade,
@@ -11,3 +18,7 @@ pub use crate::api::configuration_groups::{
     PodManagementPolicy, PoolerMode, PostgresPodResources, RetentionPolicy, Scalyr, StorageResizeMode,
     TeamsApi, Timeouts, Users,
 };
+pub use environment::{Environment, WatchedNamespace};
+pub use from_config_map::read_config_map;
+pub use from_resource::read_resource;
+pub use reading::{Reading, Warning};

@@ -102,7 +102,6 @@ impl Default for Debug {
 #[serde(default)]
 pub struct LoggingRestApi {
     /// TCP port of the operator's REST API.
-    #[schemars(range(min = 1))]
     pub api_port: u16,
     /// Log lines kept per cluster.
     pub ring_log_lines: u32,

@@ -29,7 +29,6 @@ pub struct ConnectionPooler {
     pub mode: PoolerMode,
     /// Server connections per database, over all pods of the pooler.
     #[serde(rename = "connection_pooler_max_db_connections")]
-    #[schemars(range(min = 1))]
     pub max_db_connections: i32,
     /// CPU request of a pooler whose manifest has none, like 500m.
     #[serde(rename = "connection_pooler_default_cpu_request", with = "OptionalQuantity")]

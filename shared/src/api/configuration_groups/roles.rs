@@ -18,7 +18,6 @@ pub struct Users {
     /// Rotate the passwords of login roles from manifests.
     pub enable_password_rotation: bool,
     /// Days between two rotations, at least 1.
-    #[schemars(range(min = 1))]
     pub password_rotation_interval: u32,
     /// Days after which a rotated-out user is dropped; at least twice password_rotation_interval, or it is
     /// raised to that.

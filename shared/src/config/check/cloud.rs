@@ -1,0 +1,98 @@
+//! Backups, WAL archives and the secrets they need.
+
+use super::syntax::is_schedule;
+use crate::config::reading::Findings;
+use crate::config::{BackupProvider, OperatorConfig};
+
+/// Backups have a schedule that Kubernetes takes.
+pub(super) fn schedule(config: &OperatorConfig, findings: &mut Findings) {
+    let schedule = &config.logical_backup.schedule;
+    if !is_schedule(schedule) {
+        let message =
+            format!("is {schedule:?}; write minute, hour, day, month, weekday, for example 30 00 * * *");
+        findings.error("logical_backup_schedule", message);
+    }
+}
+
+/// The settings of logical backups belong to their provider.
+pub(super) fn backup_target(config: &OperatorConfig, findings: &mut Findings) {
+    let backup = &config.logical_backup;
+    let is_set = |setting: &Option<String>| setting.is_some();
+    match backup.provider {
+        BackupProvider::Az => {
+            if !is_set(&backup.azure_storage_container) {
+                findings.warn("logical_backup_azure_storage_container", "is missing for the provider az");
+            }
+        }
+        BackupProvider::Gcs => {
+            if !is_set(&backup.s3_bucket) {
+                findings.warn(
+                    "logical_backup_s3_bucket",
+                    "is missing; it names the bucket of the provider gcs too",
+                );
+            }
+        }
+        BackupProvider::S3 => {}
+    }
+    for (leaf, setting, provider) in [
+        ("logical_backup_azure_storage_account_name", &backup.azure_storage_account_name, BackupProvider::Az),
+        ("logical_backup_azure_storage_container", &backup.azure_storage_container, BackupProvider::Az),
+        (
+            "logical_backup_google_application_credentials",
+            &backup.google_application_credentials,
+            BackupProvider::Gcs,
+        ),
+        ("logical_backup_s3_endpoint", &backup.s3_endpoint, BackupProvider::S3),
+    ] {
+        if setting.is_some() && backup.provider != provider {
+            let (wanted, chosen) = (provider.as_str(), backup.provider.as_str());
+            findings
+                .warn(leaf, format!("is for the provider {wanted}, but logical_backup_provider is {chosen}"));
+        }
+    }
+}
+
+/// WAL goes to one place, and a mounted Secret has one.
+pub(super) fn wal_target(config: &OperatorConfig, findings: &mut Findings) {
+    let cloud = &config.aws_or_gcp;
+    let targets = [
+        ("wal_s3_bucket", cloud.wal_s3_bucket.is_some()),
+        ("wal_gs_bucket", cloud.wal_gs_bucket.is_some()),
+        ("wal_az_storage_account", cloud.wal_az_storage_account.is_some()),
+    ];
+    let mut set = targets.into_iter().filter_map(|(leaf, is_set)| is_set.then_some(leaf));
+    if let Some(first) = set.next() {
+        for other in set {
+            findings.warn(other, format!("stands beside {first}; WAL is archived to one place only"));
+        }
+    }
+    let (mount, path) = (&cloud.additional_secret_mount, &cloud.additional_secret_mount_path);
+    if mount.is_some() && path.is_none() {
+        findings.error(
+            "additional_secret_mount_path",
+            "is missing; write where additional_secret_mount is mounted",
+        );
+    }
+    if path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+        findings.error("additional_secret_mount_path", "is not a path; begin with /");
+    }
+}
+
+/// Everyone who may read the configuration reads these.
+pub(super) fn secrets_in_clear(config: &OperatorConfig, findings: &mut Findings) {
+    let backup = &config.logical_backup;
+    for (leaf, secret) in [
+        ("logical_backup_s3_access_key_id", &backup.s3_access_key_id),
+        ("logical_backup_s3_secret_access_key", &backup.s3_secret_access_key),
+        ("logical_backup_azure_storage_account_key", &backup.azure_storage_account_key),
+    ] {
+        if secret.is_some() {
+            let message = "stands in clear; put it into a Secret and name that in \
+                           logical_backup_cronjob_environment_secret";
+            findings.warn(leaf, message);
+        }
+    }
+    if config.scalyr.api_key.is_some() {
+        findings.warn("scalyr_api_key", "stands in clear; use sidecars with a reference to a Secret");
+    }
+}

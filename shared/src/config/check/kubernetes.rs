@@ -1,0 +1,113 @@
+//! Images, names of objects, sidecars, and what the pods run as.
+
+use std::collections::BTreeSet;
+
+use super::syntax::{is_dns_label, is_dns_name, is_image};
+use crate::config::OperatorConfig;
+use crate::config::reading::Findings;
+
+/// Images can be pulled, as far as their names go.
+pub(super) fn images(config: &OperatorConfig, findings: &mut Findings) {
+    let single = [
+        ("docker_image", Some(&config.general.docker_image)),
+        ("logical_backup_docker_image", Some(&config.logical_backup.docker_image)),
+        ("connection_pooler_image", Some(&config.connection_pooler.image)),
+        ("scalyr_image", config.scalyr.image.as_ref()),
+    ];
+    let single = single.into_iter().filter_map(|(leaf, image)| Some((leaf, image?)));
+    let mapped = config.general.sidecar_docker_images.values().map(|image| ("sidecar_docker_images", image));
+    for (leaf, image) in single.chain(mapped) {
+        if !is_image(image) {
+            findings.error(leaf, format!("has {image:?}; write an image like registry.example.com/name:tag"));
+        }
+    }
+}
+
+/// Names of objects and domains are names.
+pub(super) fn names(config: &OperatorConfig, findings: &mut Findings) {
+    let (kubernetes, cloud) = (&config.kubernetes, &config.aws_or_gcp);
+    let prefix = format!("{}x", config.logical_backup.job_prefix);
+    for (leaf, name) in [
+        ("pod_service_account_name", Some(&kubernetes.pod_service_account_name)),
+        ("pod_environment_secret", kubernetes.pod_environment_secret.as_ref()),
+        ("pod_priority_class_name", kubernetes.pod_priority_class_name.as_ref()),
+        ("cluster_domain", Some(&kubernetes.cluster_domain)),
+        ("db_hosted_zone", Some(&config.load_balancer.db_hosted_zone)),
+        ("additional_secret_mount", cloud.additional_secret_mount.as_ref()),
+        (
+            "logical_backup_cronjob_environment_secret",
+            config.logical_backup.cronjob_environment_secret.as_ref(),
+        ),
+        ("logical_backup_job_prefix", Some(&prefix)),
+    ] {
+        if name.is_some_and(|name| !is_dns_name(name)) {
+            findings.error(leaf, "is not a name; use lower-case letters, digits, - and .");
+        }
+    }
+    let watched = kubernetes.watched_namespace.as_deref().filter(|namespace| *namespace != "*");
+    if watched.is_some_and(|namespace| !is_dns_label(namespace)) {
+        findings.error("watched_namespace", "is not a namespace; write its name, or * for every namespace");
+    }
+}
+
+/// Sidecars have names of their own.
+pub(super) fn sidecars(config: &OperatorConfig, findings: &mut Findings) {
+    let general = &config.general;
+    let mut taken = BTreeSet::from(["postgres"]);
+    let listed = general.sidecars.iter().map(|sidecar| ("sidecars", sidecar.name.as_str()));
+    let mapped = general.sidecar_docker_images.keys().map(|name| ("sidecar_docker_images", name.as_str()));
+    for (leaf, name) in listed.chain(mapped) {
+        if !is_dns_label(name) {
+            findings.error(leaf, format!("has the name {name:?}; use lower-case letters, digits and -"));
+        } else if !taken.insert(name) {
+            findings.error(leaf, format!("has the name {name}, which another container has; choose another"));
+        }
+    }
+}
+
+/// The embedded definitions are of the pods' own service account.
+pub(super) fn pod_identity(config: &OperatorConfig, findings: &mut Findings) {
+    let kubernetes = &config.kubernetes;
+    let account = &kubernetes.pod_service_account_name;
+    let defined = kubernetes.pod_service_account_definition.as_ref();
+    if let Some(name) = defined.and_then(|definition| definition.metadata.name.as_ref())
+        && name != account
+    {
+        let message =
+            format!("is named {name}, but will be named {account}, as pod_service_account_name says");
+        findings.warn("pod_service_account_definition", message);
+    }
+    let leaf = "pod_service_account_role_binding_definition";
+    if let Some(binding) = &kubernetes.pod_service_account_role_binding_definition {
+        let mut subjects = binding.subjects.iter().flatten();
+        if !subjects.any(|subject| subject.kind == "ServiceAccount" && subject.name == *account) {
+            findings.error(leaf, format!("has no subject of kind ServiceAccount named {account}; add it"));
+        }
+        if binding.role_ref.name.is_empty() {
+            findings.error(leaf, "has no roleRef.name; name the Role or ClusterRole it binds to");
+        }
+    }
+}
+
+/// What still works but is on its way out.
+pub(super) fn deprecated(config: &OperatorConfig, findings: &mut Findings) {
+    let (general, kubernetes) = (&config.general, &config.kubernetes);
+    for (leaf, is_used, instead) in [
+        ("sidecar_docker_images", !general.sidecar_docker_images.is_empty(), "sidecars"),
+        (
+            "infrastructure_roles_secret_name",
+            kubernetes.infrastructure_roles_secret_name.is_some(),
+            "infrastructure_roles_secrets",
+        ),
+        ("scalyr_image", config.scalyr.image.is_some(), "sidecars"),
+    ] {
+        if is_used {
+            findings.warn(leaf, format!("is deprecated; use {instead}"));
+        }
+    }
+    if !general.kubernetes_use_configmaps && general.etcd_host.is_none() {
+        let message = "is false: Patroni keeps its state in Endpoints, which Kubernetes deprecates. \
+                       Migrate clusters one by one, with one instance running";
+        findings.warn("kubernetes_use_configmaps", message);
+    }
+}

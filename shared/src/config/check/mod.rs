@@ -1,0 +1,54 @@
+//! Whether a configuration can work: the rules between settings, and the shapes that their types do not hold.
+//!
+//! Both parsers run every check on what they read. An error is what breaks clusters or is refused by Kubernetes;
+//! what works but hardly as meant is a warning. Checks name keys; `Findings` knows where the user wrote them.
+
+mod cloud;
+mod kubernetes;
+mod labels;
+mod operation;
+mod resources;
+mod roles;
+mod syntax;
+mod templates;
+
+use super::OperatorConfig;
+use super::reading::Findings;
+
+/// One rule.
+type Check = fn(&OperatorConfig, &mut Findings);
+
+/// Every rule, in the order in which its findings are told.
+const CHECKS: &[Check] = &[
+    operation::instances,
+    operation::times,
+    operation::versions,
+    operation::numbers,
+    roles::system_roles,
+    roles::teams_api,
+    kubernetes::images,
+    kubernetes::names,
+    kubernetes::sidecars,
+    kubernetes::pod_identity,
+    labels::keys,
+    labels::values,
+    labels::apart,
+    labels::inherited,
+    labels::expressions,
+    templates::placeholders,
+    templates::results,
+    resources::requests_and_limits,
+    resources::bounds,
+    cloud::schedule,
+    cloud::backup_target,
+    cloud::wal_target,
+    cloud::secrets_in_clear,
+    kubernetes::deprecated,
+];
+
+/// Runs every rule.
+pub(super) fn all(config: &OperatorConfig, findings: &mut Findings) {
+    for check in CHECKS {
+        check(config, findings);
+    }
+}
