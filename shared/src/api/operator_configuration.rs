@@ -42,7 +42,8 @@ impl OperatorConfiguration {
     }
 }
 
-/// What kube's derive makes a definition of; it knows only bodies called `spec`.
+// kube's derive makes definitions only of bodies called `spec`, so it makes one of this; `crd()` moves the body.
+/// The settings. What is left out has its default.
 #[derive(CustomResource, Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = write_defaults)]
 #[kube(

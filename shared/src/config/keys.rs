@@ -36,16 +36,16 @@ impl Key {
 
 /// Where a configuration was read from; decides how its keys are named to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    /// `configuration.kubernetes.pdb_name_format`
+pub enum Source {
+    /// An `OperatorConfiguration`: `configuration.kubernetes.pdb_name_format`.
     Resource,
-    /// `data[pdb_name_format]`
+    /// A ConfigMap: `data[pdb_name_format]`.
     ConfigMap,
 }
 
 impl Source {
     /// The path of a key for a person.
-    pub(super) fn path(self, leaf: &str) -> FieldPath {
+    pub fn path(self, leaf: &str) -> FieldPath {
         let group = KEYS.get(leaf).and_then(|key| key.group.as_deref());
         match (self, group) {
             (Self::ConfigMap, _) => FieldPath::new("data").key(leaf),

@@ -10,6 +10,7 @@ mod from_config_map;
 mod from_resource;
 mod keys;
 mod reading;
+mod transition;
 
 pub use crate::api::configuration_groups::{
     AwsOrGcp, BackupProvider, ClaimRetention, ConnectionPooler, Debug, ExternalTrafficPolicy, General,
@@ -21,4 +22,6 @@ pub use crate::api::configuration_groups::{
 pub use environment::{Environment, WatchedNamespace};
 pub use from_config_map::read_config_map;
 pub use from_resource::read_resource;
+pub use keys::Source;
 pub use reading::{Reading, Warning};
+pub use transition::changes_that_orphan;

@@ -13,7 +13,7 @@ use super::formats::OptionalQuantity;
 pub struct LogicalBackup {
     /// When to dump, in cron notation: minute, hour, day of month, month, day of week.
     #[serde(rename = "logical_backup_schedule")]
-    #[schemars(regex(pattern = r"^(\d+|\*)(/\d+)?(\s+(\d+|\*)(/\d+)?){4}$"))]
+    #[schemars(regex(pattern = r"^(@[a-z]+|\S+(\s+\S+){4})$"))]
     pub schedule: String,
     /// Image of the backup job.
     #[serde(rename = "logical_backup_docker_image")]
