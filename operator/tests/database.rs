@@ -1,5 +1,8 @@
 //! Roles and databases against every real PostgreSQL server on this machine.
 
+// Clippy exempts test functions, not the helpers beside them.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
 mod temporary_server;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,8 +11,8 @@ use std::time::Duration;
 use operator::database::{Binding, Database, DatabaseError, Endpoint, Limits, Postgres};
 use shared::roles::password::{Credential, Encryption};
 use shared::roles::{
-    Attribute, Catalog, ParameterName, ParameterValue, Passwords, RoleFlags, RoleInputs, RoleSet, Statement,
-    desired, plan,
+    Attribute, Catalog, ParameterName, ParameterValue, Passwords, PreparedDatabase, PreparedDatabases,
+    PreparedSchema, RoleFlags, RoleInputs, RoleSet, Statement, desired, plan,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -41,6 +44,9 @@ fn flags(list: &[&str]) -> RoleFlags {
 }
 
 fn inputs() -> RoleInputs {
+    let schemas =
+        [(name("data"), PreparedSchema::RolesAndUsers), (name("History"), PreparedSchema::Roles)].into();
+    let prepared = PreparedDatabase { schemas, default_users: true };
     RoleInputs {
         users: BTreeMap::from([
             (name("zalando"), flags(&["superuser", "createdb"])),
@@ -57,6 +63,7 @@ fn inputs() -> RoleInputs {
         additional_owner_roles: BTreeSet::from([name("cron_admin")]),
         pooler_user: Some(name("pooler")),
         stream_user: Some(name("fes_user")),
+        prepared: PreparedDatabases { admin: None, databases: [(name("bar"), prepared)].into() },
     }
 }
 
@@ -217,6 +224,62 @@ async fn one_refused_statement_does_not_stop_the_others() {
         assert!(matches!(&failures[0].source, DatabaseError::Refused { code, .. } if code == "42710"));
         assert_eq!(failures[0].to_string(), r#"could not run CREATE ROLE "postgres" LOGIN PASSWORD NULL"#);
         assert!(catalog(postgres, at).await.roles.contains_key(&name("last")));
+    })
+    .await;
+}
+
+/// Texts made of what breaks out of quotes; the same ones each time.
+fn hostile_texts(count: u32) -> BTreeSet<String> {
+    let pieces = [
+        "\"",
+        "'",
+        "\\",
+        ";",
+        "--",
+        "/*",
+        "*/",
+        "$$",
+        "$a$",
+        "\n",
+        " ",
+        "E'",
+        "U&\"",
+        "DROP ROLE x",
+        "ü",
+        "%",
+        "\u{1}",
+    ];
+    let mut state = 7_u32;
+    let mut piece = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        pieces[(state >> 16) as usize % pieces.len()]
+    };
+    (0..count).map(|number| (0..1 + number % 5).map(|_| piece()).collect()).collect()
+}
+
+#[tokio::test]
+async fn whatever_a_name_or_value_holds_it_arrives_as_it_is() {
+    on_every_server(async |postgres, at| {
+        let texts = hostile_texts(400);
+        let mut statements = Vec::new();
+        for text in &texts {
+            let value = ParameterValue::Text(text.clone());
+            statements.push(created(text, &["nologin"]));
+            statements.push(Statement::GrantMembership { role: name(text), member: name("postgres") });
+            statements.push(Statement::SetParameter {
+                role: name(text),
+                parameter: ParameterName::new("app.note"),
+                value,
+            });
+        }
+        let failures = postgres.run(at, &statements).await.unwrap();
+        assert!(failures.is_empty(), "{failures:#?}");
+        let catalog = catalog(postgres, at).await;
+        for text in &texts {
+            assert_eq!(catalog.roles[&name(text)].parameters[&ParameterName::new("app.note")], *text);
+            assert!(catalog.roles[&name("postgres")].member_of.contains_key(&name(text)));
+        }
+        assert_eq!(catalog.roles.len(), texts.len() + 1);
     })
     .await;
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::flags::{Attribute, RoleFlags};
 use super::name::{DatabaseName, RoleName};
+use super::prepared::{self, PreparedDatabases};
 use super::{Database, Keeper, Origin, Role, RoleSet, Skipped};
 
 /// What decides about the roles and databases of a cluster.
@@ -30,12 +31,15 @@ pub struct RoleInputs {
     pub pooler_user: Option<RoleName>,
     /// The event streams' user, when a stream is wanted.
     pub stream_user: Option<RoleName>,
+    /// `spec.preparedDatabases`.
+    pub prepared: PreparedDatabases,
 }
 
 /// Every role and database that `inputs` ask for.
 pub fn desired(inputs: &RoleInputs) -> RoleSet {
     let mut chosen = Chosen::default();
     chosen.system(inputs);
+    chosen.prepared(inputs);
     for (name, flags) in &inputs.users {
         chosen.manifest_user(name, flags, inputs);
     }
@@ -84,6 +88,24 @@ impl Chosen {
         }
     }
 
+    /// The default roles of prepared databases: never in place of the superuser, Patroni's or a protected role.
+    fn prepared(&mut self, inputs: &RoleInputs) {
+        for role in prepared::roles(&inputs.prepared) {
+            match role {
+                Ok(role) if inputs.protected.contains(&role.name) || self.roles.contains_key(&role.name) => {
+                    self.skipped.push(Skipped::ReservedUser(role.name));
+                }
+                Ok(mut role) => {
+                    if prepared::is_owner(&role) {
+                        own(&mut role, &inputs.additional_owner_roles);
+                    }
+                    self.add(role);
+                }
+                Err(skipped) => self.skipped.push(skipped),
+            }
+        }
+    }
+
     fn manifest_user(&mut self, name: &RoleName, flags: &RoleFlags, inputs: &RoleInputs) {
         if inputs.protected.contains(name) || self.roles.contains_key(name) {
             self.skipped.push(Skipped::ReservedUser(name.clone()));
@@ -94,7 +116,15 @@ impl Chosen {
     }
 
     fn databases(&mut self, inputs: &RoleInputs) {
-        for (name, owner) in &inputs.databases {
+        let prepared = inputs
+            .prepared
+            .databases
+            .keys()
+            .filter_map(|name| Some((name.clone(), prepared::owner(name).ok()?)));
+        let mut wanted: BTreeMap<DatabaseName, RoleName> = prepared.collect();
+        // Named in both sections, a database belongs to whom `spec.databases` says.
+        wanted.extend(inputs.databases.clone());
+        for (name, owner) in &wanted {
             let database = Database { name: name.clone(), owner: owner.clone() };
             let Some(owner) = self.roles.get_mut(owner) else {
                 self.skipped.push(Skipped::UnknownOwner(database));
@@ -131,6 +161,7 @@ fn role(name: &RoleName, flags: RoleFlags, origin: Origin) -> Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::roles::PreparedDatabase;
 
     fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
         text.parse().unwrap()
@@ -148,6 +179,7 @@ mod tests {
             additional_owner_roles: BTreeSet::new(),
             pooler_user: None,
             stream_user: None,
+            prepared: PreparedDatabases::default(),
         }
     }
 
@@ -233,5 +265,24 @@ mod tests {
     fn the_streams_user_may_replicate() {
         let set = desired(&RoleInputs { stream_user: Some(name("fes_user")), ..inputs(&[], &[]) });
         assert_eq!(set.role(&name("fes_user")).unwrap().flags.words(), ["LOGIN", "REPLICATION"]);
+    }
+    #[test]
+    fn a_prepared_database_belongs_to_its_owner_role_unless_the_manifest_names_another() {
+        let database = || PreparedDatabase { schemas: BTreeMap::new(), default_users: true };
+        let mut inputs = inputs(&[("app", &[]), ("bar_writer", &[])], &[("foo", "app")]);
+        inputs.prepared.databases = [(name("foo"), database()), (name("bar"), database())].into();
+        inputs.additional_owner_roles = [name("cron_admin")].into();
+        let set = desired(&inputs);
+        let owners: Vec<String> =
+            set.databases.iter().map(|it| format!("{} of {}", it.name, it.owner)).collect();
+        assert_eq!(owners, ["bar of bar_owner", "foo of app"]);
+        let cron: Vec<&str> = set
+            .roles
+            .iter()
+            .filter(|role| role.member_of.contains(&name("cron_admin")))
+            .map(|role| role.name.as_str())
+            .collect();
+        assert_eq!(cron, ["app", "bar_owner", "bar_owner_user", "foo_owner", "foo_owner_user"]);
+        assert_eq!(set.skipped, [Skipped::ReservedUser(name("bar_writer"))]);
     }
 }

@@ -11,6 +11,7 @@ pub mod name;
 pub mod parameter;
 pub mod password;
 pub mod plan;
+pub mod prepared;
 pub mod statement;
 
 use std::collections::BTreeMap;
@@ -18,10 +19,11 @@ use std::collections::BTreeMap;
 pub use catalog::Catalog;
 pub use desired::{RoleInputs, desired};
 pub use flags::{Attribute, RoleFlags};
-pub use name::{DatabaseName, RoleName};
+pub use name::{DatabaseName, RoleName, SchemaName};
 pub use parameter::{ParameterName, ParameterValue};
 pub use password::{Passwords, Verifier};
 pub use plan::plan;
+pub use prepared::{PreparedDatabase, PreparedDatabases, PreparedSchema};
 pub use statement::Statement;
 
 /// Every role and database a cluster wants.
@@ -107,4 +109,6 @@ pub enum Skipped {
     ReservedUser(RoleName),
     /// A database whose owner no one defines.
     UnknownOwner(Database),
+    /// A role of a prepared database whose name PostgreSQL would refuse or cut.
+    UnfitName(String),
 }

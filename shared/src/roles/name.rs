@@ -1,4 +1,4 @@
-//! Names of roles and databases as types: what PostgreSQL would keep unchanged.
+//! Names of roles, databases and schemas as types: what PostgreSQL would keep unchanged.
 //!
 //! Everyone who holds one knows that it can be quoted and found again. Surprising: PostgreSQL cuts a longer name to 63
 //! bytes without an error, so a plan that let it through would find the role missing, and create it, for ever.
@@ -68,6 +68,10 @@ name! {
 name! {
     /// The name of a database: at most 63 bytes, any characters but zero.
     DatabaseName
+}
+name! {
+    /// The name of a schema: at most 63 bytes, any characters but zero.
+    SchemaName
 }
 
 #[cfg(test)]
