@@ -5,7 +5,10 @@
 use crate::api::Postgresql;
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
+use crate::plan::{Change, Effect};
 use crate::quantity::Amount;
+
+use super::resources::LEAST_BYTES;
 
 fn path() -> FieldPath {
     FieldPath::spec().field("volume")
@@ -27,7 +30,48 @@ pub(super) fn size(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Field
                 format!("\"{size}\" holds nothing; ask for a positive size, for example 10Gi"),
             );
         }
+        Ok(amount) if amount.units() < LEAST_BYTES => {
+            errors.invalid(path, format!("\"{size}\" is less than 1Mi; is a unit missing, as in 10Gi?"));
+        }
         Ok(_) => {}
+    }
+}
+
+/// What only some volumes can have, within what they can have.
+pub(super) fn performance(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    let volume = &manifest.spec.volume;
+    for (name, number, most) in [("iops", volume.iops, 80_000), ("throughput", volume.throughput, 2_000)] {
+        if let Some(number) = number.filter(|number| !(0..=most).contains(number)) {
+            errors.invalid(path().field(name), format!("{number} is out of range; write at most {most}"));
+        }
+    }
+}
+
+/// Values that a volume of the type that has them starts at.
+pub(super) fn performance_ignored(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
+    let volume = &manifest.spec.volume;
+    for (name, number, least) in [("iops", volume.iops, 3_000), ("throughput", volume.throughput, 125)] {
+        if let Some(number) = number.filter(|number| *number < least) {
+            let message = format!("{number} has no effect: volumes start at {least}");
+            changes.push(Change { field: path().field(name), effect: Effect::Ignored, message });
+        }
+    }
+}
+
+/// What the claims of existing members cannot change.
+pub(super) fn may_not_move(old: &Postgresql, new: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    let (from, to) = (&old.spec.volume, &new.spec.volume);
+    for (name, changed) in [
+        ("storageClass", from.storage_class != to.storage_class),
+        ("selector", from.selector != to.selector),
+        ("subPath", from.sub_path != to.sub_path),
+        ("isSubPathExpr", from.is_sub_path_expr != to.is_sub_path_expr),
+    ] {
+        if changed {
+            let message =
+                "cannot change: the members' data would stay behind; clone into a new cluster instead";
+            errors.forbidden(path().field(name), message);
+        }
     }
 }
 

@@ -1,0 +1,96 @@
+//! Environment variables: names, duplicates, and those the operator owns.
+//!
+//! An owned variable in a manifest is without effect: the operator's comes first and wins, whatever the case of its
+//! letters. Variables about buckets may be overridden, so they are not listed.
+
+use k8s_openapi::api::core::v1::EnvVar;
+
+use crate::api::Postgresql;
+use crate::config::OperatorConfig;
+use crate::field::{FieldErrors, FieldPath};
+
+use super::text;
+
+/// What the operator always sets in the database's container.
+const OWNED: &[&str] = &[
+    "DCS_ENABLE_KUBERNETES_API",
+    "ENABLE_WAL_PATH_COMPAT",
+    "ETCD_HOST",
+    "HUMAN_ROLE",
+    "KUBERNETES_BOOTSTRAP_LABELS",
+    "KUBERNETES_LABELS",
+    "KUBERNETES_ROLE_LABEL",
+    "KUBERNETES_SCOPE_LABEL",
+    "KUBERNETES_USE_CONFIGMAPS",
+    "PAM_OAUTH2",
+    "PGPASSWORD_STANDBY",
+    "PGPASSWORD_SUPERUSER",
+    "PGROOT",
+    "PGUSER_STANDBY",
+    "PGUSER_SUPERUSER",
+    "PGVERSION",
+    "POD_IP",
+    "POD_NAMESPACE",
+    "SCOPE",
+    "SPILO_CONFIGURATION",
+];
+
+/// The variables of the database's container.
+pub(super) fn variables(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    let spec = &manifest.spec;
+    let owned = |name: &str| {
+        let upper = name.to_ascii_uppercase();
+        if OWNED.contains(&upper.as_str()) {
+            Some("the operator sets it")
+        } else if spec.clone.is_some()
+            && ["CLONE_SCOPE", "CLONE_HOST", "CLONE_TARGET_TIME"].contains(&upper.as_str())
+        {
+            Some("spec.clone sets it")
+        } else {
+            None
+        }
+    };
+    list(&FieldPath::spec().field("env"), spec.env.as_deref().unwrap_or_default(), &owned, errors);
+}
+
+/// Sources of variables are a ConfigMap or a Secret.
+pub(super) fn sources(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    for (index, source) in manifest.spec.env_from.iter().flatten().enumerate() {
+        let given = usize::from(source.config_map_ref.is_some()) + usize::from(source.secret_ref.is_some());
+        if given != 1 {
+            let path = FieldPath::spec().field("envFrom").index(index);
+            errors.invalid(path, "needs exactly one of configMapRef and secretRef");
+        }
+    }
+}
+
+/// The variables of one container. `owner` says who sets a name, if it is not the user.
+pub(super) fn list(
+    path: &FieldPath,
+    variables: &[EnvVar],
+    owner: &dyn Fn(&str) -> Option<&'static str>,
+    errors: &mut FieldErrors,
+) {
+    let mut seen: Vec<String> = Vec::new();
+    for (index, variable) in variables.iter().enumerate() {
+        let path = path.index(index);
+        let name = &variable.name;
+        if name.is_empty() {
+            errors.required(path.field("name"), "is required");
+            continue;
+        }
+        if !text::is_variable_name(name) {
+            let message = format!("\"{name}\" cannot name a variable; use letters, digits and underscores");
+            errors.invalid(path.field("name"), message);
+        } else if let Some(who) = owner(name) {
+            errors.forbidden(path.field("name"), format!("{name} cannot be set: {who}"));
+        }
+        if seen.contains(&name.to_ascii_uppercase()) {
+            errors.duplicate(path.field("name"), format!("{name} stands here twice"));
+        }
+        seen.push(name.to_ascii_uppercase());
+        if variable.value.as_deref().is_some_and(|value| !value.is_empty()) && variable.value_from.is_some() {
+            errors.invalid(path, format!("{name} has both value and valueFrom; keep one of them"));
+        }
+    }
+}

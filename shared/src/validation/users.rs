@@ -1,0 +1,190 @@
+//! Users: names, flags, reserved names, Secrets that would be one, and the lists about password rotation.
+//!
+//! Upstream skips *all* users, Secrets and databases when one name or flag is bad. A Secret's name turns `_` into
+//! `-`, so `a_b` and `a-b` are two roles with one Secret.
+
+use std::collections::BTreeMap;
+
+use crate::api::Postgresql;
+use crate::config::OperatorConfig;
+use crate::field::{FieldErrors, FieldPath};
+
+use super::{flags, prepared, text};
+
+/// What a login role's name grows by when its password is rotated: the day, `YYMMDD`.
+const ROTATION_SUFFIX: usize = 6;
+
+fn path() -> FieldPath {
+    FieldPath::spec().field("users")
+}
+
+fn names(manifest: &Postgresql) -> impl Iterator<Item = &str> {
+    manifest.spec.users.iter().flat_map(BTreeMap::keys).map(String::as_str)
+}
+
+/// A user's name becomes a role, and part of a Secret's name.
+pub(super) fn shapes(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
+    for name in names(manifest) {
+        let path = path().key(name);
+        let parts = name.split('.');
+        if !parts.clone().all(|part| text::is_dns_1123_label(&part.replace('_', "-"))) || name.contains("._")
+        {
+            errors.invalid(
+                path.clone(),
+                format!(
+                    "\"{name}\" cannot name a user; use lower-case letters, digits, dashes and underscores, beginning \
+                     and ending with a letter or digit"
+                ),
+            );
+        }
+        if name.len() > text::LONGEST_NAME {
+            errors.too_long(path.clone(), format!("has {} bytes; PostgreSQL keeps 63 of a name", name.len()));
+        }
+        let namespace = name.split_once('.').map(|(namespace, _)| namespace);
+        if let Some(namespace) = namespace.filter(|namespace| {
+            config.kubernetes.enable_cross_namespace_secret && !text::is_dns_1123_label(namespace)
+        }) {
+            errors.invalid(
+                path,
+                format!("\"{namespace}\" cannot be a namespace, where the Secret of this user would be"),
+            );
+        }
+    }
+}
+
+/// Every flag is known, and none contradicts another.
+pub(super) fn known_flags(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    for (name, list) in manifest.spec.users.iter().flatten() {
+        for message in list.iter().flat_map(|list| flags::errors(list)) {
+            errors.invalid(path().key(name), message);
+        }
+    }
+}
+
+/// Names that PostgreSQL, the operator or an admin keeps for itself.
+pub(super) fn reserved(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
+    let system = system_roles(manifest, config);
+    for name in names(manifest) {
+        let path = path().key(name);
+        if let Some((_, owner)) = system.iter().find(|(role, _)| role == name) {
+            errors
+                .forbidden(path, format!("is {owner}, which the operator makes itself; choose another name"));
+        } else if config.teams_api.protected_role_names.iter().any(|role| role == name) {
+            errors
+                .forbidden(path, "is protected (protected_role_names of the operator); choose another name");
+        } else if text::is_reserved_by_postgres(name) || ["public", "none"].contains(&name) {
+            errors.forbidden(path, "is reserved by PostgreSQL; choose another name");
+        }
+    }
+}
+
+/// The roles that the operator makes whatever the users are, and what each is for.
+pub(super) fn system_roles(manifest: &Postgresql, config: &OperatorConfig) -> Vec<(String, &'static str)> {
+    let spec = &manifest.spec;
+    let mut roles = vec![
+        (config.users.super_username.clone(), "the superuser"),
+        (config.users.replication_username.clone(), "the replication user"),
+    ];
+    if super::pooler::wanted(spec) {
+        let user = spec.connection_pooler.as_ref().and_then(|pooler| pooler.user.clone());
+        roles.push((
+            user.unwrap_or_else(|| config.connection_pooler.user.clone()),
+            "the connection pooler's user",
+        ));
+    }
+    if spec.streams.as_ref().is_some_and(|streams| !streams.is_empty()) {
+        roles.push(("fes_user".to_owned(), "the event streams' user"));
+    }
+    roles
+}
+
+/// Whether roles may exist that only the operator can know: from Secrets, or members of teams.
+pub(super) fn others_possible(config: &OperatorConfig) -> bool {
+    let teams = &config.teams_api;
+    let default_url = crate::config::TeamsApi::default().teams_api_url;
+    config.kubernetes.infrastructure_roles_secret_name.is_some()
+        || !config.kubernetes.infrastructure_roles_secrets.is_empty()
+        || (teams.enable_teams_api && teams.teams_api_url != default_url)
+        || teams.enable_postgres_team_crd
+}
+
+/// Two roles must not share a Secret, nor two sources one role.
+pub(super) fn one_secret_each(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    let mut roles: Vec<(FieldPath, String)> = Vec::new();
+    for role in prepared::roles(manifest) {
+        if names(manifest).any(|name| name == role.name) {
+            let message =
+                format!("is also a role of the prepared database at {}; choose another name", role.path);
+            errors.duplicate(path().key(&role.name), message);
+        } else if role.login {
+            roles.push((role.path, role.name));
+        }
+    }
+    roles.extend(names(manifest).map(|name| (path().key(name), name.to_owned())));
+    for (role, _) in system_roles(manifest, config) {
+        taken.insert(role.replace('_', "-"), role);
+    }
+    for (path, name) in roles {
+        match taken.get(&name.replace('_', "-")) {
+            Some(other) if *other != name => errors.duplicate(
+                path,
+                format!("\"{name}\" would share its Secret with \"{other}\" (underscores become dashes); rename one"),
+            ),
+            Some(_) => {}
+            None => {
+                taken.insert(name.replace('_', "-"), name);
+            }
+        }
+    }
+}
+
+/// The three lists about rotation name users that exist, each at most once.
+pub(super) fn rotation_lists(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
+    let spec = &manifest.spec;
+    let lists = [
+        ("usersWithSecretRotation", &spec.users_with_secret_rotation),
+        ("usersWithInPlaceSecretRotation", &spec.users_with_in_place_secret_rotation),
+        ("usersIgnoringSecretRotation", &spec.users_ignoring_secret_rotation),
+    ];
+    let mut known: Vec<String> = names(manifest).map(str::to_owned).collect();
+    known.extend(system_roles(manifest, config).into_iter().map(|(role, _)| role));
+    known.extend(prepared::roles(manifest).into_iter().filter(|role| role.login).map(|role| role.name));
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for (list, entries) in lists {
+        for (index, name) in entries.iter().flatten().enumerate() {
+            let path = FieldPath::spec().field(list).index(index);
+            if !known.contains(name) && !others_possible(config) {
+                errors.invalid(
+                    path.clone(),
+                    format!("\"{name}\" is no user of this cluster; add it to spec.users"),
+                );
+            }
+            match seen.insert(name, list) {
+                Some(other) if other == list => {
+                    errors.duplicate(path, format!("\"{name}\" stands here twice"))
+                }
+                Some(other) => {
+                    errors.duplicate(path, format!("\"{name}\" is in {other} too; keep it in one list"));
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// A rotated login role is the name and six digits, which must still be a name.
+pub(super) fn room_for_rotation(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    for (index, name) in manifest.spec.users_with_secret_rotation.iter().flatten().enumerate() {
+        if name.len() + ROTATION_SUFFIX > text::LONGEST_NAME {
+            errors.too_long(
+                FieldPath::spec().field("usersWithSecretRotation").index(index),
+                format!(
+                    "has {} bytes; rotation appends the day (YYMMDD), which leaves room for {}",
+                    name.len(),
+                    text::LONGEST_NAME - ROTATION_SUFFIX
+                ),
+            );
+        }
+    }
+}
