@@ -4,21 +4,26 @@
 HUB_PROCESSES=(port etcd apiserver controller-manager scheduler dns hub-proxy provisioner)
 
 cluster_build() {
+  local started
+  started=$(milliseconds)
   check_system
-  lock_cluster
   make_everything
+  say "everything is built in $CACHE_FOLDER, after $(seconds_since "$started")"
 }
 
 make_everything() {
+  lock_cache
   install_packages
   make_binaries
   make_images
+  unlock_cache
 }
 
 # check_same_cluster: state that was made with other settings does not fit; better now than with strange errors later
 check_same_cluster() {
   local file=$STATE_FOLDER/settings now
   now="port $API_PORT, nodes $NODE_NETWORK, pods $POD_NETWORK, services $SERVICE_NETWORK"
+  mkdir -p "$STATE_FOLDER"
   [ -f "$file" ] || echo "$now" >"$file"
   [ "$(cat "$file")" = "$now" ] || fail "cluster $CLUSTER_NAME was made with other settings ($(cat "$file")) than these ($now)" \
     "use those again, or remove it with 'local-cluster down --purge', or give the new one another LOCAL_CLUSTER_NAME"
@@ -62,7 +67,7 @@ cluster_down() {
   remove_cgroups "$CLUSTER_NAME"
   rm -rf "$PID_FOLDER"
   if [ "${1:-}" = --purge ]; then
-    rm -rf "$STATE_FOLDER" "$CACHE_FOLDER/lock-$CLUSTER_NAME"
+    rm -rf "$STATE_FOLDER"
     rmdir "$CACHE_FOLDER/state" 2>/dev/null || true
   fi
   say "cluster $CLUSTER_NAME is down after $(seconds_since "$started")"

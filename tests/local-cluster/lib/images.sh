@@ -120,7 +120,6 @@ CONFIG
 # overlay mounts), but its databases have to be copies.
 copy_template() {
   local root=$1/containerd database
-  [ ! -e "$1/images" ] || return 0
   rm -rf "$root" "$root.part"
   cp --archive --link "$TEMPLATE_FOLDER/root" "$root.part" 2>/dev/null || {
     rm -rf "$root.part" # another disk than the cache's

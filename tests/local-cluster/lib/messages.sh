@@ -35,7 +35,7 @@ step() {
   say "$title ..."
   (
     # Fresh every 15 seconds, also where the output is no terminal: a CI job that says nothing looks dead.
-    while sleep 15; do say "$title ... $(seconds_since "$started") so far; details: $log"; done
+    while sleep 15 && [ -e "/proc/$$" ]; do say "$title ... $(seconds_since "$started") so far; details: $log"; done
   ) &
   ticker=$!
   # In the foreground, so that Ctrl-C reaches it. Not with `||`, which would switch off `errexit` inside.

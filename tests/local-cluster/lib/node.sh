@@ -120,7 +120,11 @@ start_node() {
   is_running "node-$name" && return
   make_node_certificate "$name" "$address"
   mkdir -p "$folder"/{cni,cni-state,container-logs,containerd,kubelet,pod-logs} /var/lib/cni /var/log/containers
-  copy_template "$folder"
+  if [ ! -e "$folder/images" ]; then
+    lock_cache
+    copy_template "$folder"
+    unlock_cache
+  fi
   prepare_cgroups "$name"
   write_containerd_config "$folder"
   write_pod_network_config "$folder" "$index"
@@ -136,7 +140,7 @@ start_node() {
 node_init_pid() {
   local pid children
   pid=$(running_pid "node-$1") || return 1
-  read -ra children <"/proc/$pid/task/$pid/children" || return 1
+  read -ra children <<<"$(cat "/proc/$pid/task/$pid/children" 2>/dev/null)"
   [ ${#children[@]} -gt 0 ] && echo "${children[0]}"
 }
 

@@ -35,7 +35,7 @@ start_process() {
     echo "$$ ${fields[19]}" >"$1.part"
     mv "$1.part" "$1"
     shift
-    exec "$@"' _ "$PID_FOLDER/$name" "$@" >>"$LOG_FOLDER/$name.log" 2>&1 </dev/null {CLUSTER_LOCK}>&- &
+    exec "$@"' _ "$PID_FOLDER/$name" "$@" >>"$LOG_FOLDER/$name.log" 2>&1 </dev/null {CLUSTER_LOCK}>&- {CACHE_LOCK}>&- &
   for ((attempt = 0; attempt < 500; attempt++)); do
     [ -s "$PID_FOLDER/$name" ] && return
     sleep 0.01
@@ -69,15 +69,27 @@ stop_process() {
   rm -f "$PID_FOLDER/$1"
 }
 
-# Closed in every process that is started: open from the beginning, so that it always can be.
-exec {CLUSTER_LOCK}</dev/null
+# Closed in every process that is started: open from the beginning, so that they always can be.
+exec {CLUSTER_LOCK}</dev/null {CACHE_LOCK}</dev/null
 
-# lock_cluster: one command at a time may change this cluster. The lock goes with this process, however it ends.
+# lock_cluster: one command at a time may change this cluster. A lock goes with its process, however that ends.
 lock_cluster() {
-  mkdir -p "$STATE_FOLDER" "$CACHE_FOLDER"
-  exec {CLUSTER_LOCK}>"$CACHE_FOLDER/lock-$CLUSTER_NAME"
-  if ! flock -n "$CLUSTER_LOCK"; then
-    say "another local-cluster command is at work on '$CLUSTER_NAME': waiting for it ..."
-    flock "$CLUSTER_LOCK"
-  fi
+  mkdir -p "$CACHE_FOLDER/locks"
+  exec {CLUSTER_LOCK}>"$CACHE_FOLDER/locks/cluster-$CLUSTER_NAME"
+  wait_for_lock "$CLUSTER_LOCK" "cluster $CLUSTER_NAME"
+}
+
+# lock_cache: several clusters share the cache; while one builds or copies, the others wait.
+lock_cache() {
+  mkdir -p "$CACHE_FOLDER/locks"
+  exec {CACHE_LOCK}>"$CACHE_FOLDER/locks/cache"
+  wait_for_lock "$CACHE_LOCK" "the cache"
+}
+
+unlock_cache() { exec {CACHE_LOCK}>&-; exec {CACHE_LOCK}</dev/null; }
+
+wait_for_lock() {
+  flock -n "$1" && return
+  say "another local-cluster command is at work on $2: waiting for it ..."
+  flock "$1"
 }
