@@ -114,7 +114,7 @@ test_logs_exec_and_port_forward() {
 
 test_dns_from_a_pod() {
   test_kube exec tools -- getent ahostsv4 kubernetes.default | grep "^$SERVICE_NETWORK.0.1 "
-  within 10 test_kube exec tools -- curl --silent --fail http://tools/ # and back to itself
+  within 10 test_kube exec tools -- curl --silent --fail "http://tools.$NAMESPACE.svc/" # and back to itself
 }
 
 test_service_from_the_hub() {
@@ -280,7 +280,7 @@ test_major_upgrade() {
   replace_member "$DATABASE-0"
   replace_member "$DATABASE-1"
   query_equals "$DATABASE" "select split_part(current_setting('server_version'), '.', 1)" 15
-  test_kube exec "$(leader "$DATABASE")" -- python3 /scripts/inplace_upgrade.py 2
+  test_kube exec "$(leader "$DATABASE")" -- su postgres -c 'python3 /scripts/inplace_upgrade.py 2'
   within 60 query_equals "$DATABASE" "select split_part(current_setting('server_version'), '.', 1) || count(*) from survivor" 172
   for name in "$DATABASE-0" "$DATABASE-1"; do
     within 60 test_kube exec "$name" -- su postgres -c "psql -XAtc 'show server_version' | grep ^17"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""inplace_upgrade.py NUMBER_OF_MEMBERS: what an operator executes in the leader's pod for a major upgrade.
+"""inplace_upgrade.py NUMBER_OF_MEMBERS: what an operator executes in the leader's pod, as postgres, for a major upgrade.
 
 A small stand-in for Spilo's: pause Patroni, pg_upgrade --link (or dump and restore, for a version without pg_upgrade),
 the new system identifier into the DCS, resume. The replicas then start over from a base backup, see rejoin.py. The
@@ -41,15 +41,6 @@ def query(sql: str) -> str:
 def rest(path: str) -> dict[str, Any]:
     with urllib.request.urlopen(f"http://127.0.0.1:8008/{path}", timeout=20) as answer:
         return json.load(answer)
-
-
-def wanted_version() -> str:
-    """PGVERSION; `su` drops the environment, so it may have to be read from the container's first process."""
-    if os.environ.get("PGVERSION"):
-        return os.environ["PGVERSION"]
-    with open("/proc/1/environ") as file:
-        entries = dict(entry.partition("=")[::2] for entry in file.read().split("\0"))
-    return entries.get("PGVERSION", "0")
 
 
 def dump_program(old: str, new: str) -> str | None:
@@ -121,7 +112,7 @@ def main() -> None:
     data = configuration["postgresql"]["data_dir"]
     with open(f"{data}/PG_VERSION") as file:
         old = file.read().strip()
-    new = wanted_version()
+    new = os.environ["PGVERSION"]  # `su postgres` keeps the environment
     if float(new) <= float(old):
         print("no upgrade required")
         return
