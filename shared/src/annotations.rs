@@ -10,6 +10,8 @@ pub const ROLLING_UPDATE_REQUIRED: &str = "zalando-postgres-operator-rolling-upd
 pub const FINGERPRINT: &str = "postgres-operator.acid.zalan.do/fingerprint";
 /// On every object we apply: a hash of what we asked for, so that a wish we no longer have is noticed.
 pub const APPLIED: &str = "postgres-operator.acid.zalan.do/applied";
+/// On the StatefulSet: the keys of Patroni's store that we have set, so that one we no longer want is removed.
+pub const PATRONI_KEYS: &str = "postgres-operator.acid.zalan.do/patroni-keys";
 /// On a manifest: which operator handles it, where several share a Kubernetes.
 pub const CONTROLLER: &str = "acid.zalan.do/controller";
 /// On a load balancer's Service: the names that external-dns publishes.

@@ -27,5 +27,6 @@ pub mod build;
 pub mod plan;
 pub mod observed;
 pub mod rollout;
+pub mod status;
 
 pub mod admission;

@@ -12,6 +12,7 @@ use crate::config::{OperatorConfig, RetentionPolicy};
 use crate::field::{FieldErrors, FieldPath};
 use crate::labels::Labels;
 use crate::names;
+use crate::roles::prepared::PreparedDatabases;
 use crate::roles::{self, DatabaseName, RoleFlags, RoleInputs, RoleName, RoleSet};
 use crate::version::PostgresVersion;
 
@@ -211,6 +212,7 @@ fn roles(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldError
         additional_owner_roles: names_in(&config.users.additional_owner_roles),
         pooler_user: None,
         stream_user: None,
+        prepared: PreparedDatabases::default(),
     };
     roles::desired(&inputs)
 }

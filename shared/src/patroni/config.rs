@@ -167,6 +167,14 @@ impl AppliedKeys {
         serde_json::from_str(text).unwrap_or_default()
     }
 
+    /// These keys and those.
+    pub fn join(mut self, other: &Self) -> Self {
+        self.options.extend(other.options.iter().cloned());
+        self.parameters.extend(other.parameters.iter().cloned());
+        self.slots.extend(other.slots.iter().cloned());
+        self
+    }
+
     /// The annotation's text.
     pub fn to_text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()

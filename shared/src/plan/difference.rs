@@ -43,6 +43,20 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether only the metadata of such objects is watched. The hash among the annotations tells the rest.
+    fn is_known_by_metadata(self) -> bool {
+        match self {
+            Self::ServiceAccount | Self::RoleBinding | Self::Secret => true,
+            Self::Service | Self::Endpoints | Self::PodDisruptionBudget | Self::StatefulSet => false,
+        }
+    }
+}
+
+fn metadata_of(object: &Value) -> Value {
+    serde_json::json!({ "metadata": object.get("metadata") })
+}
+
 /// Which object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName {
@@ -84,7 +98,8 @@ pub fn between(current: &Resources, desired: &Resources) -> Vec<Difference> {
         .into_iter()
         .filter_map(|(name, wanted)| {
             let live = present.iter().find(|(other, _)| *other == name).map(|(_, live)| live);
-            let field = live.map(|live| object::first_difference(&wanted, live));
+            let compared = if name.kind.is_known_by_metadata() { metadata_of(&wanted) } else { wanted.clone() };
+            let field = live.map(|live| object::first_difference(&compared, live));
             match field {
                 Some(None) => None,
                 Some(Some(field)) => Some(difference(name, Some(field), live, wanted)),

@@ -15,12 +15,12 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use step::{Step, WaitReason};
 
-use crate::annotations::FINGERPRINT;
+use crate::annotations::{FINGERPRINT, PATRONI_KEYS};
 use crate::build::Resources;
 use crate::cluster::Cluster;
 use crate::names;
 use crate::observed::{Observed, ObservedPod, ObservedStatefulSet};
-use crate::patroni::DynamicConfig;
+use crate::patroni::{self, AppliedKeys, DynamicConfig};
 use crate::plan::pod_template::{Fingerprint, IMAGE, differences};
 
 use rules::RULES;
@@ -47,6 +47,29 @@ pub fn replicas_now(cluster: &Cluster, seen: &Observed) -> i32 {
     let leader = seen.leader().and_then(|name| names::ordinal(&cluster.identity.name, name));
     let leader_would_go = wanted > 0 && leader.is_some_and(|ordinal| ordinal >= wanted && ordinal < current);
     if leader_would_go { current } else { wanted }
+}
+
+/// Adds to the StatefulSet what depends on the moment: how many pods now, and which keys of Patroni's store are ours.
+pub fn for_now(mut desired: Resources, cluster: &Cluster, seen: &Observed) -> Resources {
+    let keys = keys_to_remember(desired.patroni.as_ref(), seen);
+    if let Some(set) = &mut desired.stateful_set {
+        if let Some(spec) = &mut set.spec {
+            spec.replicas = Some(replicas_now(cluster, seen));
+        }
+        let annotations = set.metadata.annotations.get_or_insert_default();
+        annotations.insert(PATRONI_KEYS.to_owned(), keys.to_text());
+    }
+    desired
+}
+
+/// The keys that we want set, and those that we once set and that still have to go.
+fn keys_to_remember(desired: Option<&DynamicConfig>, seen: &Observed) -> AppliedKeys {
+    let wanted = desired.map(DynamicConfig::keys).unwrap_or_default();
+    let outstanding = match (desired, &seen.patroni) {
+        (Some(desired), Some(view)) => patroni::patch(desired, &view.config, &seen.applied_keys).is_some(),
+        _ => true,
+    };
+    if outstanding { wanted.join(&seen.applied_keys) } else { wanted }
 }
 
 /// Everything a rule may look at, with the questions that several rules ask.

@@ -103,6 +103,25 @@ impl fmt::Display for WaitReason {
     }
 }
 
+impl Step {
+    /// The kind of step, in one CamelCase word: a condition's `reason`, a metric's label.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::PatchConfig(_) => "PatchConfig",
+            Self::Restart { .. } => "Restart",
+            Self::Recreate { .. } => "Recreate",
+            Self::Switchover { .. } => "Switchover",
+            Self::Wait { .. } => "Wait",
+            Self::Settled => "Settled",
+        }
+    }
+
+    /// Whether something is done, rather than waited for.
+    pub fn is_act(&self) -> bool {
+        !matches!(self, Self::Wait { .. } | Self::Settled)
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

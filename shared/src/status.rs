@@ -1,0 +1,247 @@
+//! What the status of a cluster says: one word, `observedGeneration` and conditions, decided together.
+//!
+//! Argo CD reads the word, Flux the conditions, people both; so they are written in one piece and never contradict each
+//! other. `Running` never stands beside an unresolved error of the current generation.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::{LastStep, PostgresqlStatus, StatusWord};
+use crate::cluster::Cluster;
+use crate::labels;
+use crate::rollout::{Step, WaitReason, after};
+
+/// How long the operator goes on before it calls something that does not progress failed.
+pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
+
+/// The longest message of a condition.
+const MAX_MESSAGE: usize = 1024;
+
+/// What a reconcile found out.
+#[derive(Clone, Debug)]
+pub struct Findings<'a> {
+    /// The generation of the manifest it worked on.
+    pub generation: i64,
+    /// The step it came to.
+    pub step: &'a Step,
+    /// What failed on the way, each a sentence without secret values.
+    pub problems: &'a [String],
+    /// The step it took, if any.
+    pub taken: Option<LastStep>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// The status of a cluster that could be resolved.
+pub fn of_cluster(old: &PostgresqlStatus, cluster: &Cluster, found: &Findings<'_>) -> PostgresqlStatus {
+    let situation = situation(old, found);
+    PostgresqlStatus {
+        postgres_cluster_status: Some(situation.word),
+        observed_generation: Some(found.generation),
+        number_of_instances: Some(cluster.members()),
+        label_selector: Some(labels::selector_text(&cluster.labels().selector())),
+        conditions: Some(conditions(old, &situation, found.generation, found.now)),
+        last_step: found.taken.clone().or_else(|| old.last_step.clone()),
+    }
+}
+
+/// The status of a manifest that cannot be acted upon. `fields` are paths, never values: a status has many readers.
+pub fn of_invalid(old: &PostgresqlStatus, generation: i64, fields: &str, now: Timestamp) -> PostgresqlStatus {
+    let situation = Situation {
+        word: StatusWord::Invalid,
+        ready: "False",
+        reason: "InvalidSpec",
+        message: format!("the manifest is invalid: {fields}"),
+        progress: Progress::Stalled,
+    };
+    PostgresqlStatus {
+        postgres_cluster_status: Some(situation.word),
+        observed_generation: Some(generation),
+        conditions: Some(conditions(old, &situation, generation, now)),
+        ..old.clone()
+    }
+}
+
+/// Whether anything is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Idle,
+    Reconciling,
+    Stalled,
+}
+
+struct Situation {
+    word: StatusWord,
+    ready: &'static str,
+    reason: &'static str,
+    message: String,
+    progress: Progress,
+}
+
+fn situation(old: &PostgresqlStatus, found: &Findings<'_>) -> Situation {
+    let is_new = old.conditions.is_none() || old.postgres_cluster_status == Some(StatusWord::Creating);
+    let never_ran = is_new || old.postgres_cluster_status == Some(StatusWord::CreateFailed);
+    let working = if never_ran { StatusWord::Creating } else { StatusWord::Updating };
+    let failed = if never_ran { StatusWord::CreateFailed } else { StatusWord::UpdateFailed };
+    let problem = found.problems.first();
+    if let (Step::Settled, None) = (found.step, problem) {
+        let message = "the cluster is as its manifest says".to_owned();
+        return Situation { word: StatusWord::Running, ready: "True", reason: "Reconciled", message, progress: Progress::Idle };
+    }
+    let (reason, message) = match (found.step, problem) {
+        (_, Some(_)) => ("ReconcileError", found.problems.join("; ")),
+        (Step::Wait { reason, .. }, None) => (reason.as_str(), reason.to_string()),
+        (step, None) => (step.kind(), step.to_string()),
+    };
+    let stuck = matches!(found.step, Step::Wait { reason: WaitReason::PodStuck(_), .. });
+    if stuck || (is_hindered(found) && is_overdue(old, found)) {
+        return Situation { word: failed, ready: "False", reason, message, progress: Progress::Stalled };
+    }
+    let ready = if is_hindered(found) { "False" } else { "Unknown" };
+    Situation { word: working, ready, reason, message, progress: Progress::Reconciling }
+}
+
+/// Whether something stands in the way, other than steps that take their time.
+fn is_hindered(found: &Findings<'_>) -> bool {
+    let waits = match found.step {
+        Step::Wait { reason, .. } => match reason {
+            WaitReason::PatroniUnreachable
+            | WaitReason::NoLeader
+            | WaitReason::NoCandidate
+            | WaitReason::PodStuck(_)
+            | WaitReason::PodStarting(_) => true,
+            WaitReason::StatefulSetController
+            | WaitReason::PodTerminating(_)
+            | WaitReason::NotStreaming(_)
+            | WaitReason::ConfigLoop => false,
+        },
+        Step::PatchConfig(_)
+        | Step::Restart { .. }
+        | Step::Recreate { .. }
+        | Step::Switchover { .. }
+        | Step::Settled => false,
+    };
+    waits || !found.problems.is_empty()
+}
+
+/// Whether the same generation has been worked on for longer than the deadline, with no step since.
+fn is_overdue(old: &PostgresqlStatus, found: &Findings<'_>) -> bool {
+    let conditions = old.conditions.iter().flatten();
+    let since = conditions
+        .filter(|condition| matches!(condition.type_.as_str(), RECONCILING | STALLED))
+        .filter(|condition| condition.observed_generation == Some(found.generation))
+        .map(|condition| condition.last_transition_time.0)
+        .min();
+    let last_step = old.last_step.as_ref().and_then(|step| step.at.parse::<Timestamp>().ok());
+    since.map(|since| last_step.map_or(since, |at| at.max(since)))
+        .is_some_and(|since| found.now > after(since, PROGRESS_DEADLINE))
+}
+
+const READY: &str = "Ready";
+const RECONCILING: &str = "Reconciling";
+const STALLED: &str = "Stalled";
+
+/// `Ready` always; `Reconciling` and `Stalled` only while they are true, as Flux expects.
+fn conditions(old: &PostgresqlStatus, situation: &Situation, generation: i64, now: Timestamp) -> Vec<Condition> {
+    let progress = match situation.progress {
+        Progress::Idle => None,
+        Progress::Reconciling => Some(RECONCILING),
+        Progress::Stalled => Some(STALLED),
+    };
+    let condition = |type_: &str, status: &str| {
+        let before = old.conditions.iter().flatten().find(|c| c.type_ == type_ && c.status == status);
+        let same_work = before.filter(|c| type_ == READY || c.observed_generation == Some(generation));
+        Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: situation.reason.to_owned(),
+            message: bounded(&situation.message),
+            observed_generation: Some(generation),
+            last_transition_time: same_work.map_or(Time(now), |c| c.last_transition_time.clone()),
+        }
+    };
+    std::iter::once(condition(READY, situation.ready)).chain(progress.map(|type_| condition(type_, "True"))).collect()
+}
+
+fn bounded(message: &str) -> String {
+    message.chars().take(MAX_MESSAGE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Postgresql;
+    use crate::cluster::References;
+    use crate::config::OperatorConfig;
+
+    fn cluster() -> Cluster {
+        let manifest: Postgresql = serde_json::from_value(serde_json::json!({
+            "apiVersion": "acid.zalan.do/v1", "kind": "postgresql",
+            "metadata": {"name": "demo", "namespace": "default", "uid": "42"},
+            "spec": {"teamId": "acid", "numberOfInstances": 2, "volume": {"size": "1Gi"},
+                     "postgresql": {"version": "17"}},
+        }))
+        .unwrap();
+        Cluster::resolve(&manifest, &OperatorConfig::default(), &References::unread()).unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn next(old: &PostgresqlStatus, generation: i64, step: &Step, problems: &[String], now: &str) -> PostgresqlStatus {
+        of_cluster(old, &cluster(), &Findings { generation, step, problems, taken: None, now: at(now) })
+    }
+
+    fn waiting(reason: WaitReason) -> Step {
+        Step::Wait { reason, until: at("2026-01-01T00:00:10Z") }
+    }
+
+    fn shows(status: &PostgresqlStatus) -> String {
+        let conditions = status.conditions.iter().flatten().map(|c| format!("{}={}/{}", c.type_, c.status, c.reason));
+        format!("{} {}", status.postgres_cluster_status.unwrap(), conditions.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_new_cluster_is_creating_until_it_settles() {
+        let starting = waiting(WaitReason::PodStarting("demo-0".into()));
+        let first = next(&PostgresqlStatus::default(), 1, &starting, &[], "2026-01-01T00:00:00Z");
+        assert_eq!(shows(&first), "Creating Ready=False/PodStarting Reconciling=True/PodStarting");
+        let done = next(&first, 1, &Step::Settled, &[], "2026-01-01T00:01:00Z");
+        assert_eq!(shows(&done), "Running Ready=True/Reconciled");
+        assert_eq!(done.label_selector.as_deref(), Some("application=spilo,cluster-name=demo"));
+        let changed = next(&done, 2, &starting, &[], "2026-01-01T00:02:00Z");
+        assert!(shows(&changed).starts_with("Updating"), "{}", shows(&changed));
+    }
+
+    #[test]
+    fn nothing_changes_when_nothing_changed() {
+        let done = next(&PostgresqlStatus::default(), 1, &Step::Settled, &[], "2026-01-01T00:00:00Z");
+        assert_eq!(next(&done, 1, &Step::Settled, &[], "2026-01-01T09:00:00Z"), done);
+    }
+
+    #[test]
+    fn running_never_stands_beside_an_error() {
+        let problems = ["could not create role x".to_owned()];
+        let done = next(&PostgresqlStatus::default(), 1, &Step::Settled, &[], "2026-01-01T00:00:00Z");
+        let failing = next(&done, 1, &Step::Settled, &problems, "2026-01-01T00:00:30Z");
+        assert_eq!(shows(&failing), "Updating Ready=False/ReconcileError Reconciling=True/ReconcileError");
+        let later = next(&failing, 1, &Step::Settled, &problems, "2026-01-01T00:11:00Z");
+        assert_eq!(shows(&later), "UpdateFailed Ready=False/ReconcileError Stalled=True/ReconcileError");
+    }
+
+    #[test]
+    fn a_stuck_pod_is_told_at_once() {
+        let done = next(&PostgresqlStatus::default(), 1, &Step::Settled, &[], "2026-01-01T00:00:00Z");
+        let stuck = next(&done, 2, &waiting(WaitReason::PodStuck("demo-1".into())), &[], "2026-01-01T00:00:30Z");
+        assert_eq!(shows(&stuck), "UpdateFailed Ready=False/PodStuck Stalled=True/PodStuck");
+    }
+
+    #[test]
+    fn an_invalid_manifest_is_stalled() {
+        let status = of_invalid(&PostgresqlStatus::default(), 3, "spec.volume.size", at("2026-01-01T00:00:00Z"));
+        assert_eq!(shows(&status), "Invalid Ready=False/InvalidSpec Stalled=True/InvalidSpec");
+    }
+}
