@@ -1,5 +1,6 @@
 //! Reading and changing the world: the shell around the decisions of `shared`.
 
+pub mod cluster;
 pub mod events;
 pub mod exec;
 pub mod http;

@@ -41,8 +41,9 @@ impl Server {
         let mut state = self.0.lock().unwrap();
         state.calls.push(method.clone());
         let refuse = |code: StatusCode| {
+            let reason = code.canonical_reason().unwrap().replace(" ", "");
             let status = json!({"kind": "Status", "metadata": {}, "status": "Failure", "code": code.as_u16(),
-                "message": "refused", "reason": "Refused"});
+                "message": "refused", "reason": reason});
             (code, serde_json::to_vec(&status).unwrap())
         };
         if state.down {

@@ -1,0 +1,3 @@
+//! One cluster: reading its world, and bringing it to what the manifest says.
+
+pub mod stores;

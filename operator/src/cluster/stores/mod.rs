@@ -1,0 +1,208 @@
+//! What the operator knows of Kubernetes: one watch per kind, a store behind each, and one list of clusters to look at.
+//!
+//! `observe` reads the stores instead of asking the API server; the controller takes from [`Changes`]. A change of a
+//! child object becomes "look at cluster X" by its cluster-name label, because objects need not carry owner references.
+//! A newcomer would not guess why events are compared before they count: Patroni renews its leader object in every
+//! cluster every ten seconds, and writes each member's position into its pod. Those writes must wake nobody.
+//!
+//! ```text
+//!  API server ── watch per kind ──► trim ──► changed in what matters? ──► Changes (a set) ──► controller
+//!                                    └─────► store ◄── observe
+//! ```
+
+mod changes;
+mod follow;
+mod trim;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::PartialObjectMeta;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::{self, watcher};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shared::api::Postgresql;
+use tokio::task::JoinSet;
+
+pub use changes::Changes;
+use follow::{Follow, Owner};
+
+/// A manifest as it is watched: one that cannot be decoded is an error of its own and stops no watch.
+pub type Manifest = DeserializeGuard<Postgresql>;
+
+/// A cluster to look at.
+pub type ClusterRef = ObjectRef<Manifest>;
+
+/// A store's watch ended for good: the operator is stopping.
+#[derive(Debug, thiserror::Error)]
+#[error("a store was dropped before it was filled")]
+pub struct StoreGone;
+
+/// What is watched.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// One namespace, or all.
+    pub namespace: Option<String>,
+    /// The labels of everything that belongs to some cluster, for example `application: spilo`.
+    pub cluster_labels: BTreeMap<String, String>,
+    /// The label that names the cluster, for example `cluster-name`.
+    pub cluster_name_label: String,
+    /// The pods' service account: it has no labels and is watched by name.
+    pub service_account: String,
+    /// Its role binding, likewise.
+    pub role_binding: String,
+}
+
+impl Scope {
+    /// The API of a kind within the watched namespaces.
+    fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        }
+    }
+
+    /// The objects that belong to clusters.
+    fn of_clusters(&self) -> watcher::Config {
+        let labels = self.cluster_labels.iter().map(|(name, value)| format!("{name}={value}"));
+        let selector: Vec<String> = labels.chain([self.cluster_name_label.clone()]).collect();
+        watcher::Config::default().labels(&selector.join(","))
+    }
+}
+
+/// The stores. Cheap to clone; the watches end with the last clone.
+#[derive(Clone)]
+pub struct Stores {
+    /// The manifests, status included.
+    pub manifests: Store<Manifest>,
+    /// Postgres pods. Patroni's annotation `status` keeps role, state and pending restart, but no positions.
+    pub pods: Store<Pod>,
+    /// StatefulSets.
+    pub stateful_sets: Store<StatefulSet>,
+    /// Services, Patroni's among them.
+    pub services: Store<Service>,
+    /// Endpoints, Patroni's among them, without its heartbeat.
+    pub endpoints: Store<Endpoints>,
+    /// ConfigMaps, Patroni's among them, without its heartbeat: what they say stands in annotations.
+    pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
+    /// Secrets with user names, passwords and rotation dates; other keys are dropped.
+    pub secrets: Store<Secret>,
+    /// Disruption budgets, without their status.
+    pub disruption_budgets: Store<PodDisruptionBudget>,
+    /// The clusters' volumes.
+    pub volume_claims: Store<PersistentVolumeClaim>,
+    /// The pods' service accounts, one per namespace.
+    pub service_accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    /// Their role bindings.
+    pub role_bindings: Store<PartialObjectMeta<RoleBinding>>,
+    watches: Arc<JoinSet<()>>,
+}
+
+impl Stores {
+    /// Begins to watch. The stores are empty until [`wait_until_ready`](Self::wait_until_ready).
+    pub fn start(client: &Client, scope: &Scope) -> (Self, Changes) {
+        let changes = Changes::default();
+        let mut watches = JoinSet::new();
+        let manifests = watcher(scope.api(client), watcher::Config::default()).default_backoff();
+        let manifests = Follow::new(trim::manifest, trim::manifest_digest, Owner::Itself, changes.clone())
+            .spawn(manifests, &mut watches);
+        let mut start =
+            Start { client, scope, changes: &changes, manifests: &manifests, watches: &mut watches };
+        let stores = Self {
+            pods: start.labelled(trim::pod),
+            stateful_sets: start.labelled(trim::nothing_more),
+            services: start.labelled(trim::nothing_more),
+            endpoints: start.labelled(trim::heartbeat),
+            config_maps: start.labelled(trim::heartbeat),
+            secrets: start.labelled(trim::secret),
+            disruption_budgets: start.labelled(trim::disruption_budget),
+            volume_claims: start.labelled(trim::nothing_more),
+            service_accounts: start.named(&scope.service_account),
+            role_bindings: start.named(&scope.role_binding),
+            manifests: manifests.clone(),
+            watches: Arc::default(),
+        };
+        (Self { watches: Arc::new(watches), ..stores }, changes)
+    }
+
+    /// Waits until every store holds what the API server holds.
+    pub async fn wait_until_ready(&self) -> Result<(), StoreGone> {
+        let ready = futures::try_join!(
+            self.manifests.wait_until_ready(),
+            self.pods.wait_until_ready(),
+            self.stateful_sets.wait_until_ready(),
+            self.services.wait_until_ready(),
+            self.endpoints.wait_until_ready(),
+            self.config_maps.wait_until_ready(),
+            self.secrets.wait_until_ready(),
+            self.disruption_budgets.wait_until_ready(),
+            self.volume_claims.wait_until_ready(),
+            self.service_accounts.wait_until_ready(),
+            self.role_bindings.wait_until_ready(),
+        );
+        ready.map(drop).map_err(|_| StoreGone)
+    }
+
+    /// How many watches are running.
+    pub fn watches(&self) -> usize {
+        self.watches.len()
+    }
+}
+
+/// What every watch of child objects is started with.
+struct Start<'a> {
+    client: &'a Client,
+    scope: &'a Scope,
+    changes: &'a Changes,
+    manifests: &'a Store<Manifest>,
+    watches: &'a mut JoinSet<()>,
+}
+
+impl Start<'_> {
+    /// Watches the objects that carry the clusters' labels.
+    fn labelled<K>(&mut self, trim: fn(&mut K)) -> Store<K>
+    where
+        K: follow::Kept + DeserializeOwned + Debug + Serialize,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let owner = Owner::Labelled(self.scope.cluster_name_label.clone(), self.manifests.clone());
+        self.follow(self.scope.of_clusters(), trim, owner)
+    }
+
+    /// Watches the objects of one name, in all watched namespaces.
+    fn named<K>(&mut self, name: &str) -> Store<K>
+    where
+        K: follow::Kept + DeserializeOwned + Debug + Serialize,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        self.follow(config, trim::nothing_more, Owner::Namespace(self.manifests.clone()))
+    }
+
+    /// Follows a watch.
+    fn follow<K>(&mut self, config: watcher::Config, trim: fn(&mut K), owner: Owner) -> Store<K>
+    where
+        K: follow::Kept + DeserializeOwned + Debug + Serialize,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let stream = watcher(self.scope.api(self.client), config).default_backoff();
+        Follow::new(trim, trim::digest, owner, self.changes.clone()).spawn(stream, self.watches)
+    }
+}
+
+#[cfg(test)]
+mod tests;

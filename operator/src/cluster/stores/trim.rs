@@ -1,0 +1,170 @@
+//! What is dropped from objects on arrival, and what counts as a change of the rest.
+//!
+//! With ten thousand clusters this decides how much memory the operator needs, and how often it is woken. Whatever is
+//! dropped here cannot be read anywhere else, and changes of it are never noticed.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hasher;
+use std::io;
+
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::Resource;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::Manifest;
+
+/// `kubectl apply` keeps a copy of the whole object here.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What Patroni writes into its objects in every loop, or keeps there as a growing list.
+const HEARTBEAT: [&str; 6] = ["failsafe", "history", "optime", "renewTime", "retain_slots", "slots"];
+
+/// What is kept of Patroni's annotation on a pod: everything that does not change while the database merely works.
+const MEMBER: [&str; 8] = [
+    "pause",
+    "pending_restart",
+    "pending_restart_reason",
+    "replication_state",
+    "role",
+    "state",
+    "timeline",
+    "version",
+];
+
+/// The annotation in which Patroni keeps a member's state.
+const STATUS: &str = "status";
+
+/// What is kept of a Secret.
+const CREDENTIAL: [&str; 3] = ["nextRotation", "password", "username"];
+
+/// Drops what nobody reads of any object.
+pub(super) fn nothing_more<K: Resource>(object: &mut K) {
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+}
+
+/// A manifest loses no more than any object.
+pub(super) fn manifest(object: &mut Manifest) {
+    nothing_more(object);
+}
+
+/// An object that Patroni may write to, without its heartbeat.
+pub(super) fn heartbeat<K: Resource>(object: &mut K) {
+    nothing_more(object);
+    if let Some(annotations) = &mut object.meta_mut().annotations {
+        annotations.retain(|name, _| !HEARTBEAT.contains(&name.as_str()));
+    }
+}
+
+/// A pod, without its member's positions.
+pub(super) fn pod(object: &mut Pod) {
+    nothing_more(object);
+    let annotations = object.metadata.annotations.as_mut();
+    if let Some(status) = annotations.and_then(|annotations| annotations.get_mut(STATUS)) {
+        let Ok(mut member) = serde_json::from_str::<Map<String, Value>>(status) else { return };
+        member.retain(|key, _| MEMBER.contains(&key.as_str()));
+        *status = Value::Object(member).to_string();
+    }
+}
+
+/// A Secret, without keys that are none of ours.
+pub(super) fn secret(object: &mut Secret) {
+    nothing_more(object);
+    if let Some(data) = &mut object.data {
+        data.retain(|key, _| CREDENTIAL.contains(&key.as_str()));
+    }
+}
+
+/// A disruption budget, without the figures that change with every pod.
+pub(super) fn disruption_budget(object: &mut PodDisruptionBudget) {
+    nothing_more(object);
+    object.status = None;
+}
+
+/// What an object is, apart from the version of its last write.
+pub(super) fn digest<K: Resource + Serialize>(object: &mut K) -> u64 {
+    let version = object.meta_mut().resource_version.take();
+    let digest = digest_of(object);
+    object.meta_mut().resource_version = version;
+    digest
+}
+
+/// What a manifest is, apart from its status, which we write ourselves. The generation stands for the spec.
+pub(super) fn manifest_digest(object: &mut Manifest) -> u64 {
+    let version = object.meta_mut().resource_version.take();
+    let digest = digest_of(object.meta());
+    object.meta_mut().resource_version = version;
+    digest
+}
+
+/// The hash of a value's JSON. Good within one process only.
+fn digest_of(value: &impl Serialize) -> u64 {
+    let mut hashed = Hashed(DefaultHasher::new());
+    // Kubernetes objects came from JSON and go back to it; were one not to, its digest would merely be incomplete.
+    let _ = serde_json::to_writer(&mut hashed, value);
+    hashed.0.finish()
+}
+
+/// A hasher to write to.
+struct Hashed(DefaultHasher);
+
+impl io::Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::ResourceExt;
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod_with(status: &str, version: &str) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": "demo-0", "resourceVersion": version,
+                "managedFields": [{"manager": "kubelet"}],
+                "annotations": {"status": status, LAST_APPLIED: "{}"},
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_member_that_merely_works_does_not_change() {
+        let digest_of = |status: &str, version: &str| {
+            let mut object = pod_with(status, version);
+            pod(&mut object);
+            assert!(object.metadata.managed_fields.as_ref().is_none_or(Vec::is_empty));
+            assert!(!object.annotations().contains_key(LAST_APPLIED));
+            assert_eq!(object.resource_version().as_deref(), Some(version));
+            digest(&mut object)
+        };
+        let first = digest_of(r#"{"role":"replica","state":"running","xlog_location":1}"#, "1");
+        assert_eq!(first, digest_of(r#"{"role":"replica","state":"running","xlog_location":2}"#, "2"));
+        assert_ne!(first, digest_of(r#"{"role":"replica","state":"running","pending_restart":true}"#, "3"));
+    }
+
+    #[test]
+    fn a_secret_keeps_only_the_credential() {
+        let mut object: Secret = serde_json::from_value(json!({
+            "metadata": {"name": "s"}, "data": {"username": "YQ==", "password": "Yg==", "tls.key": "Yw=="},
+        }))
+        .unwrap();
+        secret(&mut object);
+        let keys: Vec<_> = object.data.unwrap().into_keys().collect();
+        assert_eq!(keys, ["password", "username"]);
+    }
+}
