@@ -180,3 +180,62 @@ impl AppliedKeys {
         serde_json::to_string(self).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bootstrap_form_is_what_upstream_writes() {
+        let slot = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let full = DynamicConfig {
+            ttl: Some(30),
+            loop_wait: Some(10),
+            retry_timeout: Some(10),
+            maximum_lag_on_failover: Some(33_554_432),
+            synchronous_mode: true,
+            synchronous_node_count: Some(1),
+            slots: BTreeMap::from([
+                (
+                    "logical_1".to_owned(),
+                    slot(&[("type", "logical"), ("database", "foo"), ("plugin", "pgoutput")]),
+                ),
+                ("physical_1".to_owned(), slot(&[("type", "physical")])),
+            ]),
+            failsafe_mode: Some(true),
+            pg_hba: Some(vec!["local all all trust".to_owned()]),
+            ..DynamicConfig::default()
+        };
+        assert_eq!(
+            serde_json::to_string(&full.bootstrap()).unwrap(),
+            r#"{"ttl":30,"loop_wait":10,"retry_timeout":10,"maximum_lag_on_failover":33554432,"synchronous_mode":true,"synchronous_node_count":1,"slots":{"logical_1":{"database":"foo","plugin":"pgoutput","type":"logical"},"physical_1":{"type":"physical"}},"failsafe_mode":true}"#
+        );
+        let parameters = DynamicConfig {
+            parameters: slot(&[
+                ("max_connections", "50"),
+                ("log_statement", "all"),
+                ("shared_buffers", "64MB"),
+            ]),
+            failsafe_mode: Some(false),
+            ..DynamicConfig::default()
+        };
+        assert_eq!(
+            serde_json::to_string(&parameters.bootstrap()).unwrap(),
+            r#"{"postgresql":{"parameters":{"log_statement":"all","max_connections":"50"}},"failsafe_mode":false}"#
+        );
+        assert_eq!(serde_json::to_string(&DynamicConfig::default().bootstrap()).unwrap(), "{}");
+    }
+
+    #[test]
+    fn remembered_keys_survive_their_annotation() {
+        let keys = AppliedKeys {
+            options: ["ttl".to_owned()].into(),
+            slots: ["cdc".to_owned()].into(),
+            ..AppliedKeys::default()
+        };
+        assert_eq!(keys.to_text(), r#"{"options":["ttl"],"slots":["cdc"]}"#);
+        assert_eq!(AppliedKeys::parse(&keys.to_text()), keys);
+    }
+}

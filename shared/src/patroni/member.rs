@@ -278,3 +278,68 @@ impl PendingChange {
             && matches!((number(&self.old_value), number(&self.new_value)), (Some(old), Some(new)) if new < old)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(json: serde_json::Value) -> Member {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn pending(role: &str, changes: &[(&str, &str, &str)]) -> Member {
+        let reasons: serde_json::Map<_, _> = changes
+            .iter()
+            .map(|(name, old, new)| {
+                ((*name).to_owned(), serde_json::json!({"old_value": old, "new_value": new}))
+            })
+            .collect();
+        member(serde_json::json!({
+            "name": "demo-1", "role": role, "state": "streaming", "lag": 0,
+            "pending_restart": true, "pending_restart_reason": reasons,
+        }))
+    }
+
+    #[test]
+    fn unknown_words_are_kept_and_mean_nothing_good() {
+        let odd =
+            member(serde_json::json!({"name": "demo-1", "role": "witness", "state": "dreaming", "lag": -1}));
+        assert_eq!(odd.role, MemberRole::Other("witness".to_owned()));
+        assert_eq!(odd.state, MemberState::Other("dreaming".to_owned()));
+        assert_eq!(odd.lag(), Lag::Unknown);
+        assert!(!odd.is_healthy() && !odd.role.leads());
+    }
+
+    #[test]
+    fn an_unknown_lag_is_worse_than_any_number() {
+        assert!(Lag::Unknown > Lag::Bytes(u64::MAX));
+        assert!(Lag::Bytes(1) > Lag::Bytes(0));
+    }
+
+    #[test]
+    fn a_replica_streams_or_does_not() {
+        for (state, lag, expected) in [
+            ("streaming", serde_json::json!(0), true),
+            ("running", serde_json::json!(0), true),
+            ("running", serde_json::json!("unknown"), false),
+            ("in archive recovery", serde_json::json!(0), false),
+            ("starting", serde_json::json!("unknown"), false),
+            ("creating replica", serde_json::json!("unknown"), false),
+        ] {
+            let replica =
+                serde_json::json!({"name": "demo-1", "role": "replica", "state": state, "lag": lag});
+            assert_eq!(member(replica).is_streaming(), expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_replica_waits_for_its_primary_only_when_all_that_waits_shrinks() {
+        let shrinks = ("max_connections", "100", "50");
+        assert!(pending("replica", &[shrinks]).waits_for_primary());
+        assert!(!pending("leader", &[shrinks]).waits_for_primary());
+        assert!(!pending("replica", &[("max_connections", "50", "100")]).waits_for_primary());
+        assert!(!pending("replica", &[shrinks, ("wal_level", "replica", "logical")]).waits_for_primary());
+        assert!(!pending("replica", &[("wal_buffers", "4", "2")]).waits_for_primary());
+        assert!(!pending("replica", &[]).waits_for_primary());
+    }
+}

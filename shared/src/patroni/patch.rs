@@ -242,3 +242,195 @@ pub fn lowered(patch: &Value, effective: &Value) -> Vec<String> {
         .map(|(name, _)| name.clone())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::super::StandbyCluster;
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// The desired side of the contract's table (checks §6).
+    fn desired() -> DynamicConfig {
+        DynamicConfig {
+            ttl: Some(20),
+            parameters: map(&[("max_connections", "50"), ("log_min_duration_statement", "200")]),
+            ..DynamicConfig::default()
+        }
+    }
+
+    fn effective(ttl: u32, connections: &str, statements: &str) -> Value {
+        json!({"ttl": ttl, "loop_wait": 10, "postgresql": {"parameters": {
+            "max_connections": connections, "log_min_duration_statement": statements, "wal_level": "replica"}}})
+    }
+
+    #[test]
+    fn only_what_differs_is_patched_and_a_decrease_is_known() {
+        // Upstream restarts the primary first only when nothing but decreases changed, and leaves the replicas'
+        // new value pending otherwise (mixed changes). Ours knows the decrease in every mixture.
+        for (effective, patch_expected, lowered_expected) in [
+            (effective(20, "50", "200"), None, vec![]),
+            (
+                effective(30, "100", "500"),
+                Some(json!({"ttl": 20, "postgresql": {"parameters":
+                    {"max_connections": "50", "log_min_duration_statement": "200"}}})),
+                vec!["max_connections"],
+            ),
+            (
+                effective(20, "30", "200"),
+                Some(json!({"postgresql": {"parameters": {"max_connections": "50"}}})),
+                vec![],
+            ),
+            (
+                effective(20, "100", "200"),
+                Some(json!({"postgresql": {"parameters": {"max_connections": "50"}}})),
+                vec!["max_connections"],
+            ),
+        ] {
+            let patch = patch(&desired(), &effective, &AppliedKeys::default());
+            assert_eq!(patch, patch_expected);
+            assert_eq!(lowered(&patch.unwrap_or_default(), &effective), lowered_expected);
+        }
+    }
+
+    #[test]
+    fn slots_are_added_changed_kept_and_removed() {
+        let slot = map(&[("type", "logical"), ("database", "foo"), ("plugin", "pgoutput")]);
+        let none = AppliedKeys::default();
+        let ours = AppliedKeys { slots: ["cdc".to_owned()].into(), ..AppliedKeys::default() };
+        let with = DynamicConfig { slots: [("cdc".to_owned(), slot)].into(), ..DynamicConfig::default() };
+        let without = DynamicConfig::default();
+        let same = json!({"slots": {"cdc": {"type": "logical", "database": "foo", "plugin": "pgoutput"}}});
+        let other = json!({"slots": {"cdc": {"type": "logical", "database": "foo", "plugin": "wal2json"}}});
+        let wider =
+            json!({"slots": {"cdc": {"type": "logical", "database": "foo", "plugin": "pgoutput", "x": 1}}});
+        let nulled = json!({"slots": {"cdc": null}});
+        for (name, desired, effective, applied, expected) in [
+            ("missing", &with, &json!({}), &none, Some(same.clone())),
+            ("equal", &with, &same, &none, None),
+            ("other plugin", &with, &other, &none, Some(same.clone())),
+            (
+                "one key too many",
+                &with,
+                &wider,
+                &none,
+                Some(json!({"slots": {"cdc":
+                    {"type": "logical", "database": "foo", "plugin": "pgoutput", "x": null}}})),
+            ),
+            ("made by hand", &without, &same, &none, None),
+            ("ours and gone", &without, &same, &ours, Some(nulled)),
+            ("gone already", &without, &json!({}), &ours, None),
+        ] {
+            assert_eq!(patch(desired, effective, applied), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_silent_manifest_changes_nothing_that_spilo_wrote() {
+        let fresh = json!({
+            "ttl": 30, "loop_wait": 10, "retry_timeout": 10, "maximum_lag_on_failover": 33_554_432,
+            "postgresql": {"use_pg_rewind": true, "use_slots": true, "parameters":
+                {"max_connections": 100, "archive_mode": "on", "log_temp_files": 0}},
+        });
+        assert_eq!(patch(&DynamicConfig::default(), &fresh, &AppliedKeys::default()), None);
+    }
+
+    #[test]
+    fn the_synchronous_keys_always_follow_the_manifest() {
+        let none = AppliedKeys::default();
+        let sync = DynamicConfig { synchronous_mode: true, ..DynamicConfig::default() };
+        assert_eq!(patch(&sync, &json!({}), &none), Some(json!({"synchronous_mode": true})));
+        assert_eq!(patch(&sync, &json!({"synchronous_mode": "quorum"}), &none), None);
+        let off = json!({"synchronous_mode": true, "synchronous_node_count": 2});
+        assert_eq!(
+            patch(&DynamicConfig::default(), &off, &none),
+            Some(json!({"synchronous_mode": false, "synchronous_node_count": 1}))
+        );
+        assert_eq!(patch(&DynamicConfig::default(), &json!({"synchronous_node_count": 1}), &none), None);
+    }
+
+    #[test]
+    fn what_we_set_once_and_want_no_more_falls_back_to_spilos_value() {
+        let before = DynamicConfig {
+            ttl: Some(60),
+            maximum_lag_on_failover: Some(1024),
+            parameters: map(&[("work_mem", "8MB"), ("log_statement", "all"), ("log_temp_files", "0")]),
+            ..DynamicConfig::default()
+        };
+        let effective = json!({"ttl": 60, "maximum_lag_on_failover": 1024, "postgresql": {"parameters":
+            {"work_mem": "8MB", "log_statement": "all", "log_temp_files": 0, "by_hand": "1"}}});
+        assert_eq!(
+            patch(&DynamicConfig::default(), &effective, &before.keys()),
+            Some(json!({"ttl": null, "maximum_lag_on_failover": 33_554_432_u64, "postgresql": {"parameters":
+                {"work_mem": null, "log_statement": "ddl"}}}))
+        );
+        assert_eq!(patch(&DynamicConfig::default(), &effective, &AppliedKeys::parse("garbage")), None);
+    }
+
+    #[test]
+    fn numbers_and_booleans_in_the_store_equal_their_texts() {
+        let desired = DynamicConfig {
+            parameters: map(&[("max_connections", "100"), ("track_commit_timestamp", "on"), ("x.y", "0.2")]),
+            failsafe_mode: Some(false),
+            ..DynamicConfig::default()
+        };
+        let effective = json!({"postgresql": {"parameters":
+            {"max_connections": 100, "track_commit_timestamp": true, "x.y": 0.2}}});
+        assert_eq!(patch(&desired, &effective, &AppliedKeys::default()), None);
+    }
+
+    #[test]
+    fn settings_of_the_pod_and_of_patroni_never_go_to_the_store() {
+        let desired = DynamicConfig {
+            parameters: map(&[("shared_buffers", "1GB"), ("port", "6432")]),
+            ..DynamicConfig::default()
+        };
+        assert_eq!(patch(&desired, &json!({}), &AppliedKeys::default()), None);
+        assert_eq!(desired.keys(), AppliedKeys::default());
+    }
+
+    #[test]
+    fn access_lines_are_patched_below_postgresql() {
+        let desired = DynamicConfig {
+            pg_hba: Some(vec!["local all all trust".to_owned()]),
+            ..DynamicConfig::default()
+        };
+        let expected = json!({"postgresql": {"pg_hba": ["local all all trust"]}});
+        assert_eq!(patch(&desired, &json!({"pg_hba": []}), &AppliedKeys::default()), Some(expected.clone()));
+        assert_eq!(patch(&desired, &expected, &AppliedKeys::default()), None);
+    }
+
+    #[test]
+    fn a_standby_section_is_followed_and_its_removal_promotes() {
+        let desired = DynamicConfig {
+            standby_cluster: Some(StandbyCluster {
+                create_replica_methods: vec!["basebackup_fast_xlog".to_owned()],
+                host: Some("other".to_owned()),
+                port: Some("5432".to_owned()),
+                ..StandbyCluster::default()
+            }),
+            ..DynamicConfig::default()
+        };
+        let spilo = json!({"standby_cluster":
+            {"create_replica_methods": ["basebackup_fast_xlog"], "host": "other", "port": 5432}});
+        let none = AppliedKeys::default();
+        assert_eq!(patch(&desired, &spilo, &none), None);
+        let moved = json!({"standby_cluster": {"create_replica_methods": ["basebackup_fast_xlog"],
+            "host": "old", "port": 5432, "primary_slot_name": "s"}});
+        assert_eq!(
+            patch(&desired, &moved, &none),
+            Some(json!({"standby_cluster": {"host": "other", "primary_slot_name": null}}))
+        );
+        assert_eq!(
+            patch(&DynamicConfig::default(), &spilo, &desired.keys()),
+            Some(json!({"standby_cluster": null}))
+        );
+        assert_eq!(patch(&DynamicConfig::default(), &spilo, &none), None);
+    }
+}

@@ -208,3 +208,66 @@ pub fn cost(name: &str, version: PostgresVersion) -> Cost {
 pub fn is_standby_bound(name: &str) -> bool {
     STANDBY_BOUND.iter().any(|bound| bound.eq_ignore_ascii_case(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> PostgresVersion {
+        text.parse().unwrap()
+    }
+
+    /// `postgres --describe-config` of PostgreSQL 15.18: everything with context POSTMASTER.
+    const POSTMASTER_15: &str = "archive_mode autovacuum_freeze_max_age autovacuum_max_workers \
+        autovacuum_multixact_freeze_max_age bonjour bonjour_name cluster_name data_directory data_sync_retry \
+        dynamic_shared_memory_type event_source external_pid_file hba_file hot_standby huge_page_size huge_pages \
+        ident_file jit_provider listen_addresses logging_collector max_connections max_files_per_process \
+        max_locks_per_transaction max_logical_replication_workers max_pred_locks_per_transaction \
+        max_prepared_transactions max_replication_slots max_wal_senders max_worker_processes \
+        min_dynamic_shared_memory old_snapshot_threshold port recovery_target recovery_target_action \
+        recovery_target_inclusive recovery_target_lsn recovery_target_name recovery_target_time \
+        recovery_target_timeline recovery_target_xid shared_buffers shared_memory_type shared_preload_libraries \
+        superuser_reserved_connections track_activity_query_size track_commit_timestamp unix_socket_directories \
+        unix_socket_group unix_socket_permissions wal_buffers wal_decode_buffer_size wal_level wal_log_hints";
+
+    #[test]
+    fn what_postgres_15_reads_only_at_its_start_is_never_called_a_reload() {
+        for name in POSTMASTER_15.split_whitespace() {
+            assert_ne!(cost(name, version("15")), Cost::Reload, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_cost_follows_the_place_and_the_version() {
+        for (name, major, expected) in [
+            ("work_mem", "17", Cost::Reload),
+            ("max_connections", "17", Cost::Restart),
+            ("MAX_CONNECTIONS", "17", Cost::Restart),
+            ("shared_buffers", "17", Cost::RollingUpdate),
+            ("log_filename", "17", Cost::RollingUpdate),
+            ("autovacuum_max_workers", "17", Cost::Restart),
+            ("autovacuum_max_workers", "18", Cost::Reload),
+            ("archive_timeout", "17", Cost::Reload),
+        ] {
+            assert_eq!(cost(name, version(major)), expected, "{name} on {major}");
+        }
+    }
+
+    #[test]
+    fn every_setting_is_listed_once_and_in_order() {
+        for place in [Place::Pod, Place::Patroni, Place::Store] {
+            let names: Vec<_> = SETTINGS.iter().filter(|s| s.place == place).map(|s| s.name).collect();
+            assert!(names.is_sorted_by(|a, b| a < b), "{place:?}: {names:?}");
+        }
+        assert_eq!(SETTINGS.iter().filter(|setting| setting.place == Place::Pod).count(), 20);
+    }
+
+    #[test]
+    fn the_standby_bound_settings_all_need_a_restart() {
+        for name in STANDBY_BOUND {
+            assert!(is_standby_bound(name));
+            assert_eq!(cost(name, version("14")), Cost::Restart, "{name}");
+        }
+        assert!(!is_standby_bound("work_mem"));
+    }
+}
