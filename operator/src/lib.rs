@@ -1,12 +1,21 @@
 //! Reading and changing the world: the shell around the decisions of `shared`.
+//!
+//! In reading order: `controller` decides when a cluster is looked at, `cluster` looks at it, the rest are the ports
+//! through which it reads and writes.
+
+pub mod args;
+pub mod config;
+pub mod context;
+pub mod controller;
 
 pub mod cluster;
-pub mod events;
+
+pub mod database;
 pub mod exec;
+pub mod patroni;
+
+pub mod events;
 pub mod http;
 pub mod leader;
 pub mod metrics;
-pub mod patroni;
 pub mod telemetry;
-
-pub mod database;

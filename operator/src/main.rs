@@ -1,2 +1,160 @@
-//! Skeleton.
-fn main() {}
+//! Starts the operator: probes first, then the configuration, the stores, the lease, and the looks at clusters.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use jiff::Timestamp;
+use kube::Client;
+use operator::args::Args;
+use operator::cluster::stores::{Scope, Stores};
+use operator::config::{self, Source};
+use operator::context::Context;
+use operator::database::{Limits, Postgres};
+use operator::events::Events;
+use operator::http::{self, Readiness};
+use operator::leader::{Candidacy, Leadership};
+use operator::metrics::Metrics;
+use operator::patroni::{self, Patroni};
+use operator::{controller, telemetry};
+use shared::config::{OperatorConfig, WatchedNamespace};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+type Fatal = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let run = async {
+        telemetry::init()?;
+        operate(args).await
+    };
+    match run.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("operator: {}", operator::cluster::told(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything in order, until a signal or the loss of the lease.
+async fn operate(args: Args) -> Result<(), Fatal> {
+    let (metrics, readiness) = (Metrics::default(), Readiness::default());
+    let listener = TcpListener::bind(&args.listen).await?;
+    tokio::spawn(http::serve(listener, http::router(readiness.clone(), metrics.clone()), std::future::pending()));
+    let client = Client::try_default().await?;
+    let config = first_configuration(&client, &args).await?;
+    let scope = scope(&config.borrow(), &args);
+    let (stores, changes) = Stores::start(&client, &scope);
+    stores.wait_until_ready().await?;
+    readiness.set(true);
+    let leadership = lead(&client, &args, &metrics).await?;
+    let ctx = Context {
+        patroni: Patroni::new(patroni::connect(), metrics.clone()),
+        database: Arc::new(Postgres::new(Limits::default())?),
+        events: Events::new(client.clone(), Some(args.identity.clone())),
+        controller_id: args.controller_id.clone().filter(|id| !id.is_empty()),
+        namespace: args.namespace.clone(),
+        clock: Timestamp::now,
+        config: config.clone(),
+        client,
+        stores,
+        metrics,
+    };
+    tracing::info!("looking after clusters");
+    until_the_end(controller::run(ctx, changes, stopped()?), leadership, config, scope, &args).await
+}
+
+/// Waits for the first valid configuration; it is watched from then on.
+async fn first_configuration(client: &Client, args: &Args) -> Result<watch::Receiver<Arc<OperatorConfig>>, Fatal> {
+    let (sender, mut read) = watch::channel(None);
+    tokio::spawn(config::follow(client.clone(), Source::of(args), args.overrides(), sender));
+    let first = read.wait_for(Option::is_some).await?.clone().unwrap_or_default();
+    let (valid, receiver) = watch::channel(first);
+    tokio::spawn(async move {
+        while read.changed().await.is_ok() {
+            if let Some(config) = read.borrow_and_update().clone() {
+                valid.send_replace(config);
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// What is watched.
+fn scope(config: &OperatorConfig, args: &Args) -> Scope {
+    let kubernetes = &config.kubernetes;
+    let account = kubernetes.pod_service_account_name.clone();
+    let binding = kubernetes.pod_service_account_role_binding_definition.as_ref();
+    Scope {
+        namespace: match kubernetes.watched(&args.namespace) {
+            WatchedNamespace::All => None,
+            WatchedNamespace::One(namespace) => Some(namespace),
+        },
+        cluster_labels: kubernetes.cluster_labels.clone(),
+        cluster_name_label: kubernetes.cluster_name_label.clone(),
+        role_binding: binding.and_then(|binding| binding.metadata.name.clone()).unwrap_or_else(|| account.clone()),
+        service_account: account,
+    }
+}
+
+/// Waits for the lease, where one is asked for.
+async fn lead(client: &Client, args: &Args, metrics: &Metrics) -> Result<Option<Leadership>, Fatal> {
+    if !args.leader_election {
+        return Ok(None);
+    }
+    let candidacy = Candidacy::new(&args.namespace, "postgres-operator", &args.identity);
+    let mut leadership = Leadership::start(client.clone(), candidacy);
+    tracing::info!("waiting for the lease");
+    leadership.acquired().await?;
+    metrics.leads(true);
+    Ok(Some(leadership))
+}
+
+/// Works until a signal. Losing the lease, or a configuration that asks for other watches, ends the process at once:
+/// Kubernetes starts it anew.
+async fn until_the_end(
+    work: impl Future<Output = ()>,
+    mut leadership: Option<Leadership>,
+    config: watch::Receiver<Arc<OperatorConfig>>,
+    watched: Scope,
+    args: &Args,
+) -> Result<(), Fatal> {
+    let lost = async {
+        match &mut leadership {
+            Some(leadership) => leadership.lost().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        error = lost => return Err(error.into()),
+        () = other_scope(config, &watched, args) => return Err("the configuration asks for other watches".into()),
+    }
+    match leadership {
+        Some(leadership) => Ok(leadership.release().await?),
+        None => Ok(()),
+    }
+}
+
+async fn other_scope(mut config: watch::Receiver<Arc<OperatorConfig>>, watched: &Scope, args: &Args) {
+    let differs = |config: &Arc<OperatorConfig>| scope(config, args) != *watched;
+    if config.wait_for(differs).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Resolves at the first SIGTERM or SIGINT.
+fn stopped() -> Result<impl Future<Output = ()> + Send + Sync + 'static, Fatal> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    })
+}

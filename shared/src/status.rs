@@ -47,6 +47,25 @@ pub fn of_cluster(old: &PostgresqlStatus, cluster: &Cluster, found: &Findings<'_
     }
 }
 
+/// The status at the moment at which a new generation is seen: a word for work, everything else as it was.
+pub fn begun(old: &PostgresqlStatus) -> PostgresqlStatus {
+    PostgresqlStatus { postgres_cluster_status: Some(word_for_work(old)), ..old.clone() }
+}
+
+/// `Creating` until it has run once, `Updating` after that.
+fn word_for_work(old: &PostgresqlStatus) -> StatusWord {
+    match old.postgres_cluster_status {
+        None | Some(StatusWord::Creating | StatusWord::CreateFailed) => StatusWord::Creating,
+        Some(
+            StatusWord::Updating
+            | StatusWord::Running
+            | StatusWord::UpdateFailed
+            | StatusWord::SyncFailed
+            | StatusWord::Invalid,
+        ) => StatusWord::Updating,
+    }
+}
+
 /// The status of a manifest that cannot be acted upon. `fields` are paths, never values: a status has many readers.
 pub fn of_invalid(old: &PostgresqlStatus, generation: i64, fields: &str, now: Timestamp) -> PostgresqlStatus {
     let situation = Situation {
@@ -81,10 +100,8 @@ struct Situation {
 }
 
 fn situation(old: &PostgresqlStatus, found: &Findings<'_>) -> Situation {
-    let is_new = old.conditions.is_none() || old.postgres_cluster_status == Some(StatusWord::Creating);
-    let never_ran = is_new || old.postgres_cluster_status == Some(StatusWord::CreateFailed);
-    let working = if never_ran { StatusWord::Creating } else { StatusWord::Updating };
-    let failed = if never_ran { StatusWord::CreateFailed } else { StatusWord::UpdateFailed };
+    let working = word_for_work(old);
+    let failed = if working == StatusWord::Creating { StatusWord::CreateFailed } else { StatusWord::UpdateFailed };
     let problem = found.problems.first();
     if let (Step::Settled, None) = (found.step, problem) {
         let message = "the cluster is as its manifest says".to_owned();

@@ -1,3 +1,110 @@
-//! One cluster: reading its world, and bringing it to what the manifest says.
+//! One cluster: look, apply what is harmless, take one step, provision, report. The table of contents of the operator.
+//!
+//! A reconcile never loops, sleeps or waits for a pod. It is killed anywhere without harm: whatever it has not done is
+//! seen again at the next look.
 
+mod apply;
+mod credentials;
+mod delete;
+mod error;
+mod finalizer;
+mod observe;
+mod provision;
+mod report;
+mod step;
 pub mod stores;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use shared::api::{LastStep, Postgresql};
+use shared::build::build;
+use shared::cluster::Cluster;
+use shared::plan;
+use shared::rollout;
+
+use crate::context::Context;
+
+pub use error::{Error, told};
+use stores::Manifest;
+
+/// What stands alone and failed, to be told in the status, and the step that was taken.
+#[derive(Debug, Default)]
+struct Outcome {
+    problems: Vec<String>,
+    taken: Option<LastStep>,
+}
+
+impl Outcome {
+    /// Keeps the problem of a stage that stands alone: a failing role must not hold up a rolling update.
+    fn record(&mut self, result: Result<(), Error>) {
+        if let Err(error) = result {
+            tracing::warn!(error = told(&error), "a stage failed");
+            self.problems.push(told(&error));
+        }
+    }
+}
+
+/// Brings one cluster one step nearer to its manifest.
+///
+/// # Errors
+/// What keeps the whole cluster from being looked after; it is tried again.
+#[tracing::instrument(skip_all, fields(cluster = %place(&*manifest)))]
+pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Action, Error> {
+    let begun = std::time::Instant::now();
+    let action = match &manifest.0 {
+        Ok(readable) if !is_ours(readable, &ctx) => Ok(Action::await_change()),
+        Ok(readable) if readable.metadata.deletion_timestamp.is_some() => delete::cluster(readable, &ctx).await,
+        Ok(readable) => keep(readable, &ctx).await,
+        Err(invalid) => report::undecodable(&manifest, invalid, &ctx).await,
+    }?;
+    ctx.metrics.reconciled("ok", begun.elapsed());
+    Ok(action)
+}
+
+/// Where several operators share a Kubernetes, an annotation says whose a cluster is.
+fn is_ours(manifest: &Postgresql, ctx: &Context) -> bool {
+    manifest.annotations().get(shared::annotations::CONTROLLER) == ctx.controller_id.as_ref()
+}
+
+/// `namespace/name`, as logs and figures name a cluster.
+fn place<K: kube::Resource>(manifest: &K) -> String {
+    format!("{}/{}", manifest.namespace().unwrap_or_default(), manifest.name_any())
+}
+
+/// The life of a cluster that is to stay.
+async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
+    let config = ctx.config();
+    let references = observe::references(manifest, &config, ctx).await?;
+    let cluster = match Cluster::resolve(manifest, &config, &references) {
+        Ok(cluster) => cluster,
+        Err(errors) => return report::invalid(manifest, &errors, ctx).await,
+    };
+    finalizer::keep(manifest, &cluster, ctx).await?;
+    report::begun(manifest, ctx).await?;
+    let seen = observe::world(manifest, &cluster, ctx).await;
+    let desired = rollout::for_now(build(&cluster), &cluster, &seen.observed);
+    let differences = plan::between(&seen.resources, &desired);
+    let mut outcome = Outcome::default();
+
+    let applied = apply::objects(&differences, &desired, &seen, ctx).await?;
+    let next = rollout::next(&cluster, &desired, &applied, &seen.observed, ctx.now());
+    match step::take(&next, &seen, ctx).await {
+        Ok(taken) => outcome.taken = taken,
+        Err(error) => outcome.record(Err(error)),
+    }
+    outcome.record(provision::database(&cluster, &seen, ctx).await);
+    report::status(manifest, &cluster, &next, &outcome, ctx).await
+}
+
+/// When to try again after an error: soon. The controller's queue keeps one entry per cluster.
+pub fn error_policy(_: Arc<Manifest>, error: &Error, ctx: Arc<Context>) -> Action {
+    ctx.metrics.reconciled(error.category(), Duration::ZERO);
+    tracing::warn!(error = told(error), "reconcile failed");
+    Action::requeue(RETRY)
+}
+
+/// The pause after a failed reconcile.
+const RETRY: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ mod resources;
 
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 pub use network::{Exposure, Network};
 pub use pod::{AntiAffinity, CloudStorage, Environment, Pod, SecretMount, Security, Tls};
@@ -159,6 +159,12 @@ impl Cluster {
         matches!(self.origin, Origin::Standby(_))
     }
 
+    /// The names of the pods' service account and of its role binding.
+    pub fn service_account_names(&self) -> (&str, &str) {
+        let template = &self.service_account;
+        (name_of(&template.account.metadata), name_of(&template.binding.metadata))
+    }
+
     /// The superuser's name.
     pub fn superuser(&self) -> &str {
         &self.users.superuser
@@ -168,4 +174,8 @@ impl Cluster {
     pub fn secret_name(&self, user: &str) -> String {
         crate::names::secret(&self.users.secret_template, user, &self.identity.name)
     }
+}
+
+fn name_of(metadata: &ObjectMeta) -> &str {
+    metadata.name.as_deref().unwrap_or_default()
 }

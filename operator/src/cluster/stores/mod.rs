@@ -50,7 +50,7 @@ pub type ClusterRef = ObjectRef<Manifest>;
 pub struct StoreGone;
 
 /// What is watched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     /// One namespace, or all.
     pub namespace: Option<String>,

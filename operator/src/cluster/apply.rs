@@ -1,0 +1,84 @@
+//! Writes the objects that differ, in waves, each by server-side apply. Stops no pod.
+//!
+//! Only what `plan::between` names is written, so a settled cluster costs nothing. A StatefulSet whose immutable fields
+//! differ is deleted from under its pods, which stay; the next look makes it anew and it takes them over.
+
+use std::fmt::Debug;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Endpoints, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::Resource;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use serde::de::DeserializeOwned;
+use shared::build::Resources;
+use shared::plan::{Difference, Effect, Kind};
+use shared::rollout::Applied;
+
+use crate::context::Context;
+
+use super::observe::{Seen, stateful_set_as_seen};
+use super::{Error, credentials};
+
+/// The name under which the operator owns fields.
+pub(super) const FIELD_MANAGER: &str = "postgres-operator";
+
+/// Writes what differs. What the API server answers about the StatefulSet is the base of the next step.
+pub(super) async fn objects(
+    differences: &[Difference],
+    desired: &Resources,
+    seen: &Seen,
+    ctx: &Context,
+) -> Result<Applied, Error> {
+    let mut applied = Applied { stateful_set: seen.observed.stateful_set.clone() };
+    for difference in differences {
+        let field = difference.field.as_deref().unwrap_or("(missing)");
+        tracing::info!(object = %difference.object, field, "applying");
+        match difference.object.kind {
+            Kind::ServiceAccount => drop(apply::<ServiceAccount>(difference, ctx).await?),
+            Kind::RoleBinding => drop(apply::<RoleBinding>(difference, ctx).await?),
+            Kind::Service => drop(apply::<Service>(difference, ctx).await?),
+            Kind::Endpoints => drop(apply::<Endpoints>(difference, ctx).await?),
+            Kind::PodDisruptionBudget => drop(apply::<PodDisruptionBudget>(difference, ctx).await?),
+            Kind::Secret => credentials::keep(difference, desired, seen, ctx).await?,
+            Kind::StatefulSet if difference.effect == Effect::ReplaceStatefulSet => {
+                orphan(difference, seen, ctx).await?;
+                applied.stateful_set = None;
+            }
+            Kind::StatefulSet => {
+                applied.stateful_set = Some(stateful_set_as_seen(&apply::<StatefulSet>(difference, ctx).await?));
+            }
+        }
+    }
+    Ok(applied)
+}
+
+/// Server-side apply of one object.
+async fn apply<K>(difference: &Difference, ctx: &Context) -> Result<K, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let object = &difference.object;
+    let api: Api<K> = Api::namespaced(ctx.client.clone(), &object.namespace);
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let applied = api.patch(&object.name, &params, &Patch::Apply(&difference.desired)).await;
+    applied.map_err(Error::kubernetes(format!("apply {object}")))
+}
+
+/// Deletes the StatefulSet that was seen and leaves its pods.
+async fn orphan(difference: &Difference, seen: &Seen, ctx: &Context) -> Result<(), Error> {
+    let object = &difference.object;
+    let api: Api<StatefulSet> = Api::namespaced(ctx.client.clone(), &object.namespace);
+    let uid = seen.resources.stateful_set.as_ref().and_then(|set| set.metadata.uid.clone());
+    let params = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        preconditions: Some(Preconditions { uid, resource_version: None }),
+        ..DeleteParams::default()
+    };
+    match api.delete(&object.name, &params).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        result => result.map(drop).map_err(Error::kubernetes(format!("replace {object}"))),
+    }
+}

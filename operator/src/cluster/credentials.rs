@@ -1,0 +1,107 @@
+//! The Secrets of roles: created once with a fresh password, never overwritten.
+//!
+//! An existing Secret keeps its data; labels, annotations and owners are applied without it. One that we have not made
+//! is not ours to adopt: its content would become a database credential.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use shared::annotations::APPLIED;
+use shared::build::{Credential, PASSWORD_KEY, Resources, USERNAME_KEY};
+use shared::plan::Difference;
+
+use crate::context::Context;
+
+use super::Error;
+use super::apply::FIELD_MANAGER;
+use super::observe::Seen;
+
+/// Length of a generated password, as upstream has it.
+const PASSWORD_LENGTH: usize = 64;
+/// Letters and digits only, so that a password needs no quoting anywhere.
+const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// Makes the Secret, or brings its metadata in line.
+pub(super) async fn keep(
+    difference: &Difference,
+    desired: &Resources,
+    seen: &Seen,
+    ctx: &Context,
+) -> Result<(), Error> {
+    let name = difference.object.name.as_str();
+    let wanted = desired.credentials.iter().find(|wanted| wanted.metadata.name.as_deref() == Some(name));
+    let Some(wanted) = wanted else { return Ok(()) };
+    let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &difference.object.namespace);
+    if seen.secrets.contains_key(name) {
+        return apply_metadata(&secrets, name, &wanted.metadata).await;
+    }
+    create(&secrets, name, wanted).await
+}
+
+async fn create(secrets: &Api<Secret>, name: &str, wanted: &Credential) -> Result<(), Error> {
+    let data = BTreeMap::from([
+        (USERNAME_KEY.to_owned(), ByteString(wanted.user.as_str().as_bytes().to_vec())),
+        (PASSWORD_KEY.to_owned(), ByteString(password()?)),
+    ]);
+    let secret = Secret {
+        metadata: wanted.metadata.clone(),
+        data: Some(data),
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    };
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    match secrets.create(&params, &secret).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => adopt(secrets, name, wanted).await,
+        Err(source) => Err(Error::kubernetes(format!("create Secret {name}"))(source)),
+    }
+}
+
+/// Takes back a Secret that the stores did not show: one of ours that lost its labels, never a stranger's.
+async fn adopt(secrets: &Api<Secret>, name: &str, wanted: &Credential) -> Result<(), Error> {
+    let found = secrets.get(name).await.map_err(Error::kubernetes(format!("read Secret {name}")))?;
+    let user = found.data.as_ref().and_then(|data| data.get(USERNAME_KEY));
+    let same_user = user.is_some_and(|user| user.0 == wanted.user.as_str().as_bytes());
+    let made_by_us = found.metadata.annotations.is_some_and(|all| all.contains_key(APPLIED));
+    if same_user && made_by_us {
+        return apply_metadata(secrets, name, &wanted.metadata).await;
+    }
+    Err(Error::ForeignSecret(name.to_owned()))
+}
+
+async fn apply_metadata(secrets: &Api<Secret>, name: &str, metadata: &ObjectMeta) -> Result<(), Error> {
+    let object = serde_json::json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let applied = secrets.patch_metadata(name, &params, &Patch::Apply(&object)).await;
+    applied.map(drop).map_err(Error::kubernetes(format!("apply the labels of Secret {name}")))
+}
+
+/// A fresh password. Bytes that would favour some letters are thrown away.
+fn password() -> Result<Vec<u8>, Error> {
+    let fair = 256 / LETTERS.len() * LETTERS.len();
+    let mut password = Vec::with_capacity(PASSWORD_LENGTH);
+    while password.len() < PASSWORD_LENGTH {
+        let mut bytes = [0_u8; PASSWORD_LENGTH];
+        getrandom::fill(&mut bytes).map_err(Error::Random)?;
+        let fair_ones = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair);
+        password.extend(fair_ones.filter_map(|byte| LETTERS.get(byte % LETTERS.len())));
+    }
+    password.truncate(PASSWORD_LENGTH);
+    Ok(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_long_plain_and_different() {
+        let (one, other) = (password().unwrap(), password().unwrap());
+        assert_eq!(one.len(), PASSWORD_LENGTH);
+        assert!(one.iter().all(u8::is_ascii_alphanumeric));
+        assert_ne!(one, other);
+    }
+}

@@ -1,0 +1,77 @@
+//! Why a reconcile could not be carried through, and how errors are told.
+
+use crate::database::DatabaseError;
+use crate::patroni::PatroniError;
+
+/// A failed act on a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An object could not be read or written.
+    #[error("could not {act}")]
+    Kubernetes {
+        /// What was attempted, for example `apply StatefulSet default/demo`.
+        act: String,
+        /// What the client says.
+        source: kube::Error,
+    },
+    /// A Secret of that name belongs to somebody else.
+    #[error("Secret {0} exists and does not belong to this cluster; delete or rename it")]
+    ForeignSecret(String),
+    /// Patroni refused or did not answer.
+    #[error("could not {act}")]
+    Patroni {
+        /// What was attempted.
+        act: String,
+        /// What the client says.
+        source: PatroniError,
+    },
+    /// PostgreSQL refused or did not answer.
+    #[error("could not {act}")]
+    Database {
+        /// What was attempted.
+        act: &'static str,
+        /// What the client says.
+        source: DatabaseError,
+    },
+    /// PostgreSQL refused some statements; each was tried by itself.
+    #[error("{first}{}", and_more(*others))]
+    Statements {
+        /// The first failure.
+        first: String,
+        /// How many more there are.
+        others: usize,
+    },
+    /// The machine has no randomness.
+    #[error("could not draw random bytes")]
+    Random(#[source] getrandom::Error),
+}
+
+impl Error {
+    /// The kind of this error, for metrics.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Kubernetes { .. } => "kubernetes",
+            Self::ForeignSecret(_) => "foreign_secret",
+            Self::Patroni { .. } => "patroni",
+            Self::Database { .. } => "database",
+            Self::Statements { .. } => "statements",
+            Self::Random(_) => "random",
+        }
+    }
+
+    /// Wraps an error of the Kubernetes client with what was attempted.
+    pub(super) fn kubernetes(act: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let act = act.into();
+        move |source| Self::Kubernetes { act, source }
+    }
+}
+
+fn and_more(others: usize) -> String {
+    if others == 0 { String::new() } else { format!(" (and {others} more)") }
+}
+
+/// An error and what caused it, in one line.
+pub fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,203 @@
+//! Reads the world around one cluster: the stores, and Patroni.
+//!
+//! Costs no Kubernetes request: everything comes from the watches but what a manifest's own references name. Patroni
+//! is asked on one member only, the primary where there is one, because every member tells the same story.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::Api;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt};
+use shared::annotations::{FINGERPRINT, PATRONI_KEYS, ROLLING_UPDATE_REQUIRED};
+use shared::api::Postgresql;
+use shared::build::{Credential, Resources, USERNAME_KEY};
+use shared::cluster::{Cluster, References};
+use shared::config::OperatorConfig;
+use shared::names;
+use shared::observed::{Observed, ObservedPod, ObservedStatefulSet, PatroniView, PodIdentity};
+use shared::patroni::AppliedKeys;
+use shared::plan::pod_template::Fingerprint;
+
+use crate::context::Context;
+use crate::patroni::Address;
+
+use super::{Error, told};
+
+/// What was seen.
+pub(super) struct Seen {
+    /// The objects, in the shape in which they are wished for.
+    pub(super) resources: Resources,
+    /// The members.
+    pub(super) observed: Observed,
+    /// The cluster's Secrets, by name.
+    pub(super) secrets: BTreeMap<String, Secret>,
+}
+
+/// The objects behind the names that the configuration gives.
+pub(super) async fn references(
+    manifest: &Postgresql,
+    config: &OperatorConfig,
+    ctx: &Context,
+) -> Result<References, Error> {
+    let namespace = manifest.namespace().unwrap_or_default();
+    let mut references = References::default();
+    if let Some(name) = &config.kubernetes.pod_environment_secret {
+        let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
+        let found = secrets.get_opt(name).await;
+        let found = found.map_err(Error::kubernetes(format!("read Secret {namespace}/{name}")))?;
+        references.environment_secret_keys = found.and_then(|s| s.data).unwrap_or_default().into_keys().collect();
+    }
+    if let Some(named) = &config.kubernetes.pod_environment_configmap {
+        let place = named.namespace_or(&ctx.namespace);
+        let maps: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), place);
+        let found = maps.get_opt(&named.name).await;
+        let found = found.map_err(Error::kubernetes(format!("read ConfigMap {place}/{}", named.name)))?;
+        references.environment_config_map = found.and_then(|map| map.data).unwrap_or_default();
+    }
+    Ok(references)
+}
+
+/// Everything that is there of a cluster.
+pub(super) async fn world(manifest: &Postgresql, cluster: &Cluster, ctx: &Context) -> Seen {
+    let identity = cluster.identity();
+    let stateful_set = get(&ctx.stores.stateful_sets, &identity.namespace, &identity.name);
+    let secrets = secrets_of(cluster, &ctx.stores.secrets);
+    let mut pods = pods_of(cluster, &ctx.stores.pods);
+    pods.sort_by_key(|pod| pod.ordinal);
+    let keys = stateful_set.as_ref().and_then(|set| set.annotations().get(PATRONI_KEYS));
+    let observed = Observed {
+        patroni: patroni_view(&pods, ctx).await,
+        applied_keys: keys.map(|text| AppliedKeys::parse(text)).unwrap_or_default(),
+        stateful_set: stateful_set.as_ref().map(stateful_set_as_seen),
+        last_step: last_step(manifest),
+        draining_nodes: Default::default(),
+        pods,
+    };
+    Seen { resources: resources(cluster, stateful_set, &secrets, ctx), observed, secrets }
+}
+
+/// The objects. Of the pods' account and of its binding only the metadata is watched.
+fn resources(
+    cluster: &Cluster,
+    stateful_set: Option<StatefulSet>,
+    secrets: &BTreeMap<String, Secret>,
+    ctx: &Context,
+) -> Resources {
+    let (stores, namespace) = (&ctx.stores, cluster.identity().namespace.as_str());
+    let (account, binding) = cluster.service_account_names();
+    Resources {
+        service_account: get(&stores.service_accounts, namespace, account)
+            .map(|found| ServiceAccount { metadata: found.metadata, ..ServiceAccount::default() }),
+        role_binding: get(&stores.role_bindings, namespace, binding)
+            .map(|found| RoleBinding { metadata: found.metadata, ..RoleBinding::default() }),
+        services: of_namespace(&stores.services, namespace),
+        endpoints: of_namespace(&stores.endpoints, namespace),
+        credentials: secrets.values().filter_map(credential).collect(),
+        disruption_budgets: of_namespace(&stores.disruption_budgets, namespace),
+        stateful_set,
+        patroni: None,
+        roles: Default::default(),
+    }
+}
+
+fn get<K>(store: &Store<K>, namespace: &str, name: &str) -> Option<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    store.get(&ObjectRef::new(name).within(namespace)).map(|object| (*object).clone())
+}
+
+fn of_namespace<K>(store: &Store<K>, namespace: &str) -> Vec<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let here = |object: &K| object.meta().namespace.as_deref() == Some(namespace);
+    store.state().into_iter().filter(|object| here(object)).map(|object| (*object).clone()).collect()
+}
+
+/// The Secrets of this cluster's roles, found by name.
+fn secrets_of(cluster: &Cluster, store: &Store<Secret>) -> BTreeMap<String, Secret> {
+    let names = cluster.roles().roles.iter().map(|role| cluster.secret_name(role.name.as_str()));
+    let namespace = &cluster.identity().namespace;
+    names.filter_map(|name| get(store, namespace, &name).map(|secret| (name, secret))).collect()
+}
+
+fn credential(secret: &Secret) -> Option<Credential> {
+    let user = secret.data.as_ref()?.get(USERNAME_KEY)?;
+    let user = std::str::from_utf8(&user.0).ok()?.parse().ok()?;
+    Some(Credential { metadata: secret.metadata.clone(), user })
+}
+
+fn pods_of(cluster: &Cluster, store: &Store<Pod>) -> Vec<ObservedPod> {
+    let (identity, selector) = (cluster.identity(), cluster.labels().selector());
+    let belongs = |pod: &Pod| {
+        pod.metadata.namespace.as_deref() == Some(identity.namespace.as_str())
+            && selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value))
+    };
+    let pods = store.state().into_iter().filter(|pod| belongs(pod));
+    pods.filter_map(|pod| {
+        let ordinal = names::ordinal(&identity.name, &pod.name_any())?;
+        Some(pod_as_seen(&pod, cluster, ordinal))
+    })
+    .collect()
+}
+
+fn pod_as_seen(pod: &Pod, cluster: &Cluster, ordinal: i32) -> ObservedPod {
+    let status = pod.status.clone().unwrap_or_default();
+    let is_true = |kind: &str| status.conditions.iter().flatten().any(|c| c.type_ == kind && c.status == "True");
+    let ready = is_true("Ready");
+    let containers = status.container_statuses.unwrap_or_default();
+    let all_run = containers.iter().all(|one| one.state.as_ref().is_some_and(|state| state.running.is_some()));
+    let database = pod.spec.iter().flat_map(|spec| &spec.containers).next();
+    ObservedPod {
+        identity: PodIdentity {
+            name: pod.name_any(),
+            namespace: pod.namespace().unwrap_or_default(),
+            uid: pod.uid().unwrap_or_default(),
+        },
+        ordinal,
+        running: status.phase.as_deref() == Some("Running") && all_run,
+        ready,
+        terminating: pod.metadata.deletion_timestamp.is_some(),
+        labelled: pod.labels().contains_key(cluster.labels().role_key()),
+        marked: pod.annotations().get(ROLLING_UPDATE_REQUIRED).is_some_and(|mark| mark == "true"),
+        fingerprint: pod.annotations().get(FINGERPRINT).map(|text| Fingerprint::parse(text)).unwrap_or_default(),
+        image: database.and_then(|container| container.image.clone()).unwrap_or_default(),
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+        address: status.pod_ip,
+        created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+    }
+}
+
+/// The StatefulSet's own account of itself.
+pub(super) fn stateful_set_as_seen(set: &StatefulSet) -> ObservedStatefulSet {
+    ObservedStatefulSet {
+        generation: set.metadata.generation.unwrap_or_default(),
+        observed_generation: set.status.as_ref().and_then(|status| status.observed_generation).unwrap_or_default(),
+        replicas: set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default(),
+    }
+}
+
+fn last_step(manifest: &Postgresql) -> Option<(String, Timestamp)> {
+    let step = manifest.status.as_ref()?.last_step.as_ref()?;
+    Some((step.what.clone(), step.at.parse().ok()?))
+}
+
+/// What the first member that answers says; those with a role are asked first.
+async fn patroni_view(pods: &[ObservedPod], ctx: &Context) -> Option<PatroniView> {
+    let mut running: Vec<&ObservedPod> = pods.iter().filter(|pod| pod.running && !pod.terminating).collect();
+    running.sort_by_key(|pod| (!pod.labelled, !pod.ready));
+    for pod in running {
+        let Some(address) = &pod.address else { continue };
+        let at = Address::of_pod(address.clone());
+        match futures::try_join!(ctx.patroni.cluster(&at), ctx.patroni.config(&at)) {
+            Ok((members, config)) => return Some(PatroniView { members, config }),
+            Err(error) => tracing::debug!(pod = pod.identity.name, error = told(&error), "Patroni did not answer"),
+        }
+    }
+    None
+}

@@ -1,0 +1,176 @@
+//! Tells what a reconcile came to: status, events, figures, and when to look again.
+//!
+//! The status is decided in `shared::status`; here it is written, when it changed and then once.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::error_boxed::InvalidObject;
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+use shared::api::{Postgresql, PostgresqlStatus, StatusWord};
+use shared::cluster::Cluster;
+use shared::field::{FieldErrors, FieldPath};
+use shared::rollout::Step;
+use shared::status::{self, Findings};
+
+use crate::context::Context;
+use crate::events::Reason;
+
+use super::stores::Manifest;
+use super::{Error, Outcome, place};
+
+/// After an act, whose effect may come without an event.
+const SOON: Duration = Duration::from_secs(1);
+/// After a problem.
+const AFTER_PROBLEM: Duration = Duration::from_secs(5);
+
+/// A change was seen: says so at once, because Argo CD looks at the status two seconds after its sync.
+pub(super) async fn begun(manifest: &Postgresql, ctx: &Context) -> Result<(), Error> {
+    let old = manifest.status.clone().unwrap_or_default();
+    let generation = manifest.metadata.generation;
+    if old.observed_generation == generation && old.postgres_cluster_status.is_some() {
+        return Ok(());
+    }
+    let status = PostgresqlStatus { observed_generation: generation, ..status::begun(&old) };
+    if old.postgres_cluster_status.is_none() {
+        let note = "the operator has begun to make the cluster";
+        ctx.events.normal(&manifest.object_ref(&()), Reason::Create, note).await;
+    }
+    write(manifest, &status, ctx).await
+}
+
+/// The end of a reconcile that could be carried through.
+pub(super) async fn status(
+    manifest: &Postgresql,
+    cluster: &Cluster,
+    step: &Step,
+    outcome: &Outcome,
+    ctx: &Context,
+) -> Result<Action, Error> {
+    let old = manifest.status.clone().unwrap_or_default();
+    let generation = manifest.metadata.generation.unwrap_or_default();
+    let taken = outcome.taken.clone();
+    let findings = Findings { generation, step, problems: &outcome.problems, taken, now: ctx.now() };
+    let new = status::of_cluster(&old, cluster, &findings);
+    if new != old {
+        write(manifest, &new, ctx).await?;
+        tell(manifest, &new, step, outcome, ctx).await;
+    }
+    if let Some(word) = new.postgres_cluster_status {
+        ctx.metrics.cluster_is(&place(manifest), word.as_str());
+    }
+    Ok(next_look(manifest, step, outcome, ctx))
+}
+
+/// The events of a reconcile: the act, and the passage to another word.
+async fn tell(manifest: &Postgresql, new: &PostgresqlStatus, step: &Step, outcome: &Outcome, ctx: &Context) {
+    let about: ObjectReference = manifest.object_ref(&());
+    if outcome.taken.is_some() {
+        let reason = if matches!(step, Step::Switchover { .. }) { Reason::Switchover } else { Reason::Update };
+        ctx.events.normal(&about, reason, step.to_string()).await;
+    }
+    let before = manifest.status.as_ref().and_then(|status| status.postgres_cluster_status);
+    if before == new.postgres_cluster_status {
+        return;
+    }
+    let message = message_of(new);
+    tracing::info!(status = ?new.postgres_cluster_status, message, "status");
+    match new.postgres_cluster_status {
+        Some(StatusWord::Running) => ctx.events.normal(&about, Reason::Sync, message).await,
+        Some(StatusWord::CreateFailed | StatusWord::UpdateFailed | StatusWord::SyncFailed) => {
+            ctx.events.warning(&about, Reason::Sync, message).await;
+        }
+        Some(StatusWord::Creating | StatusWord::Updating | StatusWord::Invalid) | None => {}
+    }
+}
+
+fn message_of(status: &PostgresqlStatus) -> String {
+    status.conditions.iter().flatten().next().map(|ready| ready.message.clone()).unwrap_or_default()
+}
+
+/// A manifest that got past admission and cannot be acted upon. Nothing is done until it changes.
+pub(super) async fn invalid(manifest: &Postgresql, errors: &FieldErrors, ctx: &Context) -> Result<Action, Error> {
+    let fields: Vec<&str> = errors.paths().map(FieldPath::as_str).collect();
+    let old = manifest.status.clone().unwrap_or_default();
+    let generation = manifest.metadata.generation.unwrap_or_default();
+    let new = status::of_invalid(&old, generation, &fields.join(", "), ctx.now());
+    refuse(manifest, manifest.object_ref(&()), &old, new, ctx).await
+}
+
+/// A manifest that cannot even be read: it was stored under another CRD. The decoder's message says what it expected;
+/// a value that it quotes is cut off, because a status has many readers.
+pub(super) async fn undecodable(
+    manifest: &Manifest,
+    invalid: &InvalidObject,
+    ctx: &Context,
+) -> Result<Action, Error> {
+    let told = invalid.error.to_string();
+    let expected = told.split_once("expected").map_or("it cannot be read", |(_, expected)| expected.trim());
+    let message = format!("a field is not what it should be; expected {expected}");
+    let generation = manifest.meta().generation.unwrap_or_default();
+    let old = PostgresqlStatus::default();
+    let new = status::of_invalid(&old, generation, &message, ctx.now());
+    refuse(manifest, manifest.object_ref(&()), &old, new, ctx).await
+}
+
+async fn refuse<K: Resource<DynamicType = ()>>(
+    manifest: &K,
+    about: ObjectReference,
+    old: &PostgresqlStatus,
+    new: PostgresqlStatus,
+    ctx: &Context,
+) -> Result<Action, Error> {
+    if *old != new {
+        write(manifest, &new, ctx).await?;
+        ctx.events.warning(&about, Reason::Invalid, message_of(&new)).await;
+    }
+    ctx.metrics.cluster_is(&place(manifest), StatusWord::Invalid.as_str());
+    Ok(Action::await_change())
+}
+
+/// Word, generation and conditions in one patch. A merge patch, not an apply: it also works where upstream's CRD is
+/// installed, which knows the word only. A manifest that is gone needs no status.
+async fn write<K: Resource<DynamicType = ()>>(
+    manifest: &K,
+    status: &PostgresqlStatus,
+    ctx: &Context,
+) -> Result<(), Error> {
+    let namespace = manifest.meta().namespace.clone().unwrap_or_default();
+    let api: Api<Postgresql> = Api::namespaced(ctx.client.clone(), &namespace);
+    let patch = Patch::Merge(json!({ "status": status }));
+    match api.patch_status(&manifest.name_any(), &PatchParams::default(), &patch).await {
+        Err(kube::Error::Api(error)) if error.is_not_found() => Ok(()),
+        // The answer repeats a manifest that we may not be able to read.
+        Err(kube::Error::SerdeError(_)) => Ok(()),
+        result => result.map(drop).map_err(Error::kubernetes("write the status")),
+    }
+}
+
+/// When to look again if nothing happens before.
+fn next_look(manifest: &Postgresql, step: &Step, outcome: &Outcome, ctx: &Context) -> Action {
+    if !outcome.problems.is_empty() {
+        return Action::requeue(AFTER_PROBLEM);
+    }
+    match step {
+        Step::Settled => Action::requeue(spread(manifest, ctx.config().general.resync_period)),
+        Step::Wait { until, .. } => {
+            let pause = Duration::try_from(until.duration_since(ctx.now())).unwrap_or(SOON);
+            Action::requeue(pause.max(SOON))
+        }
+        Step::PatchConfig(_) | Step::Restart { .. } | Step::Recreate { .. } | Step::Switchover { .. } => {
+            Action::requeue(SOON)
+        }
+    }
+}
+
+/// The period, less up to a tenth by a hash of the UID, so that a fleet's periodic looks are spread.
+fn spread(manifest: &Postgresql, period: Duration) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    manifest.uid().hash(&mut hasher);
+    let share = u32::try_from(hasher.finish() % 100).unwrap_or_default();
+    period.saturating_sub(period / 1000 * share)
+}

@@ -1,0 +1,54 @@
+//! What every reconcile is given: the client, the stores, the ports and the configuration in force.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::Client;
+use shared::config::OperatorConfig;
+use tokio::sync::watch;
+
+use crate::cluster::stores::Stores;
+use crate::database::Database;
+use crate::events::Events;
+use crate::metrics::Metrics;
+use crate::patroni::Patroni;
+
+/// The clock. A function, so that tests can say what time it is.
+pub type Clock = fn() -> Timestamp;
+
+/// What every reconcile is given. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// What is known of Kubernetes.
+    pub stores: Stores,
+    /// Patroni's HTTP API.
+    pub patroni: Patroni,
+    /// PostgreSQL.
+    pub database: Arc<dyn Database>,
+    /// Where users read what happened.
+    pub events: Events,
+    /// Figures.
+    pub metrics: Metrics,
+    /// The configuration in force.
+    pub config: watch::Receiver<Arc<OperatorConfig>>,
+    /// Which clusters are ours, where several operators share a Kubernetes: those whose annotation holds this.
+    pub controller_id: Option<String>,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl Context {
+    /// The configuration as it is now.
+    pub fn config(&self) -> Arc<OperatorConfig> {
+        self.config.borrow().clone()
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}

@@ -1,0 +1,59 @@
+//! When a cluster is looked at: when its manifest or one of its objects changes, when the configuration does, and from
+//! time to time.
+//!
+//! Nobody waits for anybody: as many clusters are in flight as `workers` allows, and each is looked at by one reconcile
+//! at a time.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream;
+use kube::runtime::applier;
+use kube::runtime::controller::Config;
+use kube::runtime::reflector::ObjectRef;
+use shared::config::OperatorConfig;
+use tokio::sync::watch;
+
+use crate::cluster::stores::Changes;
+use crate::cluster::{error_policy, reconcile};
+use crate::context::Context;
+
+/// Events of one cluster that come within this time are one look.
+const DEBOUNCE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Looks at clusters until `stop`, then finishes the looks under way.
+pub async fn run(ctx: Context, changes: Changes, stop: impl Future<Output = ()> + Send + Sync + 'static) {
+    let config = ctx.config();
+    let concurrency = u16::try_from(config.general.workers).unwrap_or(u16::MAX);
+    let manifests = ctx.stores.manifests.clone();
+    let all_on_configuration = every_cluster_on(ctx.config.clone(), changes.clone(), manifests.clone());
+    let triggers = changes.into_stream().take_until(stop).map(Ok::<_, std::convert::Infallible>);
+    let looks = applier(
+        |manifest, ctx| Box::pin(reconcile(manifest, ctx)),
+        error_policy,
+        Arc::new(ctx),
+        manifests,
+        triggers,
+        Config::default().concurrency(concurrency).debounce(DEBOUNCE),
+    );
+    tokio::select! {
+        () = looks.for_each(async |_| {}) => {}
+        () = all_on_configuration => {}
+    }
+}
+
+/// Queues every cluster whenever the configuration changes.
+async fn every_cluster_on(
+    mut config: watch::Receiver<Arc<OperatorConfig>>,
+    changes: Changes,
+    manifests: kube::runtime::reflector::Store<crate::cluster::stores::Manifest>,
+) {
+    config.mark_unchanged();
+    while config.changed().await.is_ok() {
+        let clusters = manifests.state();
+        tracing::info!(clusters = clusters.len(), "the configuration changed; looking at every cluster");
+        stream::iter(clusters).for_each(async |manifest| changes.push(ObjectRef::from_obj(&*manifest))).await;
+    }
+    std::future::pending().await
+}
