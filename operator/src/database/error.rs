@@ -4,13 +4,22 @@
 use std::time::Duration;
 
 use shared::roles::Statement;
+use tokio_postgres::error::DbError;
 
 /// A failed act on a database.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// No connection: nobody there, refused, no TLS, wrong password, or not a primary.
+    /// No connection: nobody there, no TLS, no way to prove the password, or not a primary.
     #[error("could not connect to the database")]
     Connect(#[source] tokio_postgres::Error),
+    /// PostgreSQL is there and does not let us in: wrong password, no such database, still starting.
+    #[error("not let in by PostgreSQL ({code}): {message}")]
+    Rejected {
+        /// The five characters of its SQLSTATE.
+        code: String,
+        /// Its primary message.
+        message: String,
+    },
     /// The TLS settings or the server's name are unusable.
     #[error("could not prepare TLS for the database connection")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -40,12 +49,18 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
+    /// What a failed connection means.
+    pub(super) fn of_connection(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error().map(answer) {
+            Some((code, message)) => Self::Rejected { code, message },
+            None => Self::Connect(error),
+        }
+    }
+
     /// What a failed statement means: PostgreSQL's answer, a lost connection, or one that never left.
     pub(super) fn of_statement(error: tokio_postgres::Error) -> Self {
-        match error.as_db_error() {
-            Some(answer) => {
-                Self::Refused { code: answer.code().code().to_owned(), message: answer.message().to_owned() }
-            }
+        match error.as_db_error().map(answer) {
+            Some((code, message)) => Self::Refused { code, message },
             None if error.is_closed() => Self::Lost,
             None => Self::Unsent(error),
         }
@@ -55,6 +70,7 @@ impl DatabaseError {
     pub fn category(&self) -> &'static str {
         match self {
             Self::Connect(_) => "connect",
+            Self::Rejected { .. } => "rejected",
             Self::Tls(_) => "tls",
             Self::Deadline(_) => "deadline",
             Self::Catalog(_) => "catalog",
@@ -64,6 +80,11 @@ impl DatabaseError {
             Self::Unsent(_) => "unsent",
         }
     }
+}
+
+/// What may be repeated of PostgreSQL's answer.
+fn answer(error: &DbError) -> (String, String) {
+    (error.code().code().to_owned(), error.message().to_owned())
 }
 
 /// A statement that failed, and why.

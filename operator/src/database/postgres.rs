@@ -63,7 +63,7 @@ impl Postgres {
         let tls = Tls { config: self.tls.clone(), name };
         let config = self.config(at);
         let connected = timeout(self.limits.connect, config.connect(tls)).await.map_err(late)?;
-        let (client, connection) = connected.map_err(DatabaseError::Connect)?;
+        let (client, connection) = connected.map_err(DatabaseError::of_connection)?;
         let mut driver = JoinSet::new();
         driver.spawn(connection.map(drop));
         Ok(Session { client, driver, _place: place })
