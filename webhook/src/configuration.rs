@@ -129,7 +129,7 @@ async fn take_each<K: ResourceExt + serde::Serialize>(
             Ok(None) => warn!(
                 namespace = place.namespace,
                 name = place.name,
-                "the configuration does not exist; the last one read stays in force"
+                "the configuration does not exist; without one nothing is judged, else the last one read stays in force"
             ),
             Err(error) => warn!(%error, "could not watch the configuration; trying again"),
         }
