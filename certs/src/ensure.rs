@@ -44,32 +44,32 @@ struct World {
     validating: Vec<Configuration>,
     mutating: Vec<Configuration>,
     seen: Seen,
+    now: Timestamp,
 }
 
 /// Brings Secrets and webhook configurations to where they should be.
 ///
 /// # Errors
 /// When Kubernetes refuses or a certificate cannot be made; a later run takes up from there.
-pub async fn ensure(target: &Target) -> Result<(), EnsureError> {
-    let client = connect().await?;
+pub async fn ensure(client: &Client, target: &Target, now: Timestamp) -> Result<(), EnsureError> {
     for _ in 0..MOST_STEPS {
-        let world = look(&client, target, Timestamp::now()).await?;
-        let due = rotation::due(&world.seen, Timestamp::now());
+        let world = look(client, target, now).await?;
+        let due = rotation::due(&world.seen, now);
         match due {
             Due::Nothing => {
                 info!(secret = target.secret, "nothing is due");
                 return Ok(());
             }
-            Due::NewAuthority => new_authority(&client, target, &world).await?,
+            Due::NewAuthority => new_authority(client, target, &world).await?,
             Due::PublishAuthority => {
-                write_bundle(&client, target, &world, &bundle_with_current(&world)).await?;
+                write_bundle(client, target, &world, &bundle_with_current(&world)).await?;
             }
             Due::DropOldAuthorities => {
                 let current: Vec<_> = world.authority.iter().cloned().collect();
-                write_bundle(&client, target, &world, &current).await?;
+                write_bundle(client, target, &world, &current).await?;
             }
-            Due::NewServing => new_serving(&client, target, &world).await?,
-            Due::Trust => trust(&client, &world).await?,
+            Due::NewServing => new_serving(client, target, &world).await?,
+            Due::Trust => trust(client, &world).await?,
         }
         info!(step = ?due, secret = target.secret, "step taken");
         if due == Due::Trust {
@@ -83,20 +83,20 @@ pub async fn ensure(target: &Target) -> Result<(), EnsureError> {
 ///
 /// # Errors
 /// When Kubernetes cannot be read.
-pub async fn show(target: &Target) -> Result<String, EnsureError> {
-    let client = connect().await?;
-    let now = Timestamp::now();
-    let world = look(&client, target, now).await?;
+pub async fn show(client: &Client, target: &Target, now: Timestamp) -> Result<String, EnsureError> {
+    let world = look(client, target, now).await?;
     let mut text = String::new();
     describe(&mut text, "authority", world.authority.as_ref());
     describe(&mut text, "serving", world.leaf.as_ref());
     for certificate in &world.bundle {
         describe(&mut text, "trusted", Some(certificate));
     }
-    for configuration in world.validating.iter().chain(&world.mutating) {
-        let trusts = configuration.trusts(world.serving_secret.get(AUTHORITIES));
-        let state = if trusts { "trusts the bundle" } else { "does not trust the bundle yet" };
-        let _ = writeln!(text, "{:<10} {state}", configuration.name);
+    for (kind, configurations) in [("validating", &world.validating), ("mutating", &world.mutating)] {
+        for configuration in configurations {
+            let trusts = configuration.trusts(world.serving_secret.get(AUTHORITIES));
+            let state = if trusts { "trusts the bundle" } else { "does not trust the bundle yet" };
+            let _ = writeln!(text, "{kind:<10} {} {state}", configuration.name);
+        }
     }
     let _ = write!(text, "{:<10} {:?}", "due", rotation::due(&world.seen, now));
     Ok(text)
@@ -115,10 +115,6 @@ fn describe(text: &mut String, what: &str, certificate: Option<&Certificate>) {
             names.join(" "),
         ),
     };
-}
-
-async fn connect() -> Result<Client, EnsureError> {
-    Ok(Client::try_default().await.map_err(PublishError::Connect)?)
 }
 
 async fn look(client: &Client, target: &Target, now: Timestamp) -> Result<World, EnsureError> {
@@ -166,19 +162,18 @@ fn understand(
         serving,
         trusted: validating.iter().chain(&mutating).all(trusts),
     };
-    World { authority_secret, serving_secret, authority, bundle, leaf, validating, mutating, seen }
+    World { authority_secret, serving_secret, authority, bundle, leaf, validating, mutating, seen, now }
 }
 
 /// The bundle with the current authority in front and every predecessor somebody may still need behind it.
 fn bundle_with_current(world: &World) -> Vec<Certificate> {
-    let now = Timestamp::now();
     let others = world.bundle.iter().filter(|other| Some(*other) != world.authority.as_ref());
-    let needed = others.filter(|other| !other.validity.expired(now));
+    let needed = others.filter(|other| !other.validity.expired(world.now));
     world.authority.iter().chain(needed).cloned().collect()
 }
 
 async fn new_authority(client: &Client, target: &Target, world: &World) -> Result<(), EnsureError> {
-    let authority = Authority::create(target.authority_lifetime(), Timestamp::now())?;
+    let authority = Authority::create(target.authority_lifetime(), world.now)?;
     let certificate = authority.certificate.as_bytes();
     let data = [(CERTIFICATE, certificate), (KEY, authority.key.as_bytes()), (AUTHORITIES, certificate)];
     let name = target.authority_secret();
@@ -202,7 +197,7 @@ async fn write_bundle(
 async fn new_serving(client: &Client, target: &Target, world: &World) -> Result<(), EnsureError> {
     let text = |key| String::from_utf8_lossy(world.authority_secret.get(key)).into_owned();
     let authority = Authority { certificate: text(CERTIFICATE), key: text(KEY) };
-    let pair = authority.issue(&target.names(), target.serving_lifetime(), Timestamp::now())?;
+    let pair = authority.issue(&target.names(), target.serving_lifetime(), world.now)?;
     let bundle = certificate::to_pem(&bundle_with_current(world));
     let data = [
         (CERTIFICATE, pair.certificate.as_bytes()),

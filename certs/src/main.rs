@@ -1,26 +1,38 @@
 //! `certs ensure` and `certs show`.
 
 use std::error::Error;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use certs::args::{Args, Command};
-use certs::ensure;
+use certs::ensure::{self, EnsureError};
+use certs::publish::PublishError;
 use clap::Parser;
+use jiff::Timestamp;
+use kube::Client;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let done = match Args::parse().command {
-        Command::Ensure(target) => ensure::ensure(&target).await,
-        Command::Show(target) => ensure::show(&target).await.map(|text| println!("{text}")),
-    };
-    match done {
+    let terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal).with_writer(std::io::stderr).init();
+    match run(Args::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("certs: {}", chain(&error));
             ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), EnsureError> {
+    let client = Client::try_default().await.map_err(PublishError::Connect)?;
+    match command {
+        Command::Ensure(target) => ensure::ensure(&client, &target, Timestamp::now()).await,
+        Command::Show(target) => {
+            println!("{}", ensure::show(&client, &target, Timestamp::now()).await?);
+            Ok(())
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The operator's configuration: where it comes from, how it is read, and a watch that keeps it current.
 //!
-//! Asked by `serve` (the watch), by `validate` and `offline` (`parse`). An invalid configuration never replaces a
+//! Asked by `serve` (the watch), by `validate` and `offline` (`review`). An invalid configuration never replaces a
 //! valid one; until the first valid one is there the webhook is not ready, because it would judge by wrong rules.
 
 use std::collections::BTreeMap;
@@ -12,13 +12,13 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
+use shared::api::OperatorConfiguration;
 use shared::field::{FieldErrors, FieldPath};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::metrics::Metrics;
-use crate::stand_in;
-use shared::config::OperatorConfig;
+use shared::config::{self, OperatorConfig, Reading, changes_that_orphan, read_config_map, read_resource};
 
 /// The kind of the typed configuration.
 pub const OBJECT_KIND: &str = "OperatorConfiguration";
@@ -57,13 +57,21 @@ pub enum Source {
 }
 
 /// Reads a configuration from an object of either kind, as raw JSON.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn parse(object: &Value) -> Result<OperatorConfig, FieldErrors> {
-    if object.get("kind").and_then(Value::as_str) != Some(MAP_KIND) {
-        return stand_in::from_resource(object);
+pub fn read(object: &Value) -> Reading {
+    if object.get("kind").and_then(Value::as_str) == Some(MAP_KIND) {
+        return read_map(object);
     }
+    match serde_json::from_value::<OperatorConfiguration>(object.clone()) {
+        Ok(resource) => read_resource(&resource),
+        Err(error) => {
+            let mut errors = FieldErrors::default();
+            errors.invalid(FieldPath::new("configuration"), format!("cannot be read: {error}"));
+            Reading { config: Err(errors), warnings: Vec::new() }
+        }
+    }
+}
+
+fn read_map(object: &Value) -> Reading {
     let mut data = BTreeMap::new();
     let mut errors = FieldErrors::default();
     for (key, value) in object.get("data").and_then(Value::as_object).into_iter().flatten() {
@@ -71,19 +79,39 @@ pub fn parse(object: &Value) -> Result<OperatorConfig, FieldErrors> {
             Some(text) => {
                 data.insert(key.clone(), text.to_owned());
             }
-            None => errors.invalid(
-                FieldPath::new("data").field(key),
-                "must be a string: every value of a ConfigMap is one",
-            ),
+            // Only in files: the API server refuses such a map before it asks anybody.
+            None => {
+                errors.invalid(FieldPath::new("data").key(key), "must be a string: put the value in quotes");
+            }
         }
     }
-    match stand_in::from_config_map(&data) {
-        Ok(config) => errors.into_result().map(|()| config),
-        Err(more) => {
-            errors.extend(more);
-            Err(errors)
-        }
+    let mut reading = read_config_map(&data);
+    if let Err(more) = &reading.config {
+        errors.extend(more.clone());
     }
+    if !errors.is_empty() {
+        reading.config = Err(errors);
+    }
+    reading
+}
+
+/// What should be known about a new configuration, or about changing `old` into it.
+///
+/// What would orphan objects of existing clusters is a warning and no error: only those who see the clusters could
+/// say that there are none.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn review(old: Option<&Value>, new: &Value) -> Result<Vec<String>, FieldErrors> {
+    let Reading { config, warnings } = read(new);
+    let config = config?;
+    let mut lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    if let Some(Ok(before)) = old.map(|old| read(old).config) {
+        let is_map = new.get("kind").and_then(Value::as_str) == Some(MAP_KIND);
+        let kind = if is_map { config::Source::ConfigMap } else { config::Source::Resource };
+        lines.extend(changes_that_orphan(kind, &before, &config).iter().map(ToString::to_string));
+    }
+    Ok(lines)
 }
 
 /// Follows the configuration for as long as the process lives.
@@ -129,7 +157,7 @@ async fn take_each<K: ResourceExt + serde::Serialize>(
             Ok(None) => warn!(
                 namespace = place.namespace,
                 name = place.name,
-                "the configuration does not exist; the last one read stays in force"
+                "the configuration does not exist; without one nothing is judged, else the last one read stays in force"
             ),
             Err(error) => warn!(%error, "could not watch the configuration; trying again"),
         }
@@ -143,7 +171,7 @@ fn take(
     current: &watch::Sender<Option<Arc<OperatorConfig>>>,
     metrics: &Metrics,
 ) {
-    match parse(value) {
+    match read(value).config {
         Ok(config) => {
             info!(namespace = place.namespace, name = place.name, "configuration read");
             metrics.configuration_invalid.set(0);
@@ -192,8 +220,16 @@ mod tests {
     }
 
     #[test]
+    fn a_change_that_orphans_objects_is_a_warning() {
+        let map = |label: &str| json!({"kind": "ConfigMap", "data": {"cluster_name_label": label}});
+        assert_eq!(review(Some(&map("cluster-name")), &map("cluster-name")), Ok(Vec::new()));
+        let warnings = review(Some(&map("cluster-name")), &map("name")).unwrap();
+        assert!(warnings.iter().any(|line| line.starts_with("data[cluster_name_label]: ")), "{warnings:?}");
+    }
+
+    #[test]
     fn a_number_in_a_config_map_is_named_as_a_mistake() {
-        let errors = parse(&json!({"kind": "ConfigMap", "data": {"workers": 8}})).unwrap_err();
-        assert!(errors.to_string().starts_with("data.workers: must be a string"));
+        let errors = review(None, &json!({"kind": "ConfigMap", "data": {"workers": 8}})).unwrap_err();
+        assert!(errors.to_string().starts_with("data[workers]: must be a string"));
     }
 }

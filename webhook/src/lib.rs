@@ -20,6 +20,5 @@ pub mod offline;
 pub mod review;
 pub mod routes;
 pub mod serve;
-pub mod stand_in;
 pub mod tls;
 pub mod validate;

@@ -1,6 +1,7 @@
 //! `webhook serve` and `webhook validate`.
 
 use std::error::Error;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,7 +25,10 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(args: webhook::args::Serve) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // The same switch as upstream's operator.
     if std::env::var("ENABLE_JSON_LOGGING").is_ok_and(|value| value == "true") {
         log.json().init();

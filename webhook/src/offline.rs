@@ -75,7 +75,7 @@ pub fn validate(args: &Validate) -> Result<Report, OfflineError> {
         let kind = text_at(&document, "/kind");
         let judged = match kind {
             POSTGRESQL => judge(old_of(&document, &olds), &document, &config),
-            OBJECT_KIND | MAP_KIND => configuration::parse(&document).map(|_| Vec::new()),
+            OBJECT_KIND | MAP_KIND => configuration::review(old_of(&document, &olds), &document),
             _ => continue,
         };
         let name = text_at(&document, "/metadata/name");
@@ -127,7 +127,8 @@ fn configuration_in(path: &Path) -> Result<OperatorConfig, OfflineError> {
     let all = documents(path)?;
     let found = all.iter().find(|document| matches!(text_at(document, "/kind"), OBJECT_KIND | MAP_KIND));
     let document = found.ok_or_else(|| OfflineError::Nothing(path.to_owned()))?;
-    configuration::parse(document)
+    configuration::read(document)
+        .config
         .map_err(|errors| OfflineError::Configuration { path: path.to_owned(), errors })
 }
 

@@ -79,6 +79,8 @@ pub async fn serve(args: Serve) -> Result<(), ServeError> {
     let certificate = Certificate::load(Files::within(&args.tls_dir), Arc::clone(&metrics)).await?;
     let tls = Arc::new(certificate.server_config()?);
     let client = Client::try_default().await.map_err(ServeError::Connect)?;
+    // The schema is compiled when it is first used. That must not be the first review's time.
+    let _ = tokio::task::spawn_blocking(|| shared::schema::check(&serde_json::Value::Null)).await;
     let (config, current) = watch::channel(None);
     let (draining, is_draining) = watch::channel(false);
     let (closed, is_closed) = watch::channel(false);

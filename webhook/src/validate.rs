@@ -72,9 +72,9 @@ fn is_source(request: &Request, source: &Source) -> bool {
 
 /// Every mistake in a new operator configuration. Deleting one is allowed: the last one read stays in force.
 fn configuration(request: &Request) -> Verdict {
-    match request.object().map(configuration::parse) {
+    match request.object().map(|new| configuration::review(request.old_object(), new)) {
         None => Verdict::Passed,
-        Some(Ok(_)) => Verdict::Allowed { warnings: Vec::new() },
+        Some(Ok(warnings)) => Verdict::Allowed { warnings },
         Some(Err(errors)) => Verdict::Denied(errors),
     }
 }
