@@ -8,7 +8,6 @@ mod containers;
 mod databases;
 mod deletion;
 mod environment;
-mod flags;
 mod identity;
 mod instances;
 mod origin;

@@ -1,0 +1,123 @@
+//! What admission says of every manifest in `tests/fixtures`: the invalid ones line by line, the valid ones nothing.
+//!
+//! A case of `admission/` is a folder: `new.yaml`, with `old.yaml` an update, `old.yaml` alone a deletion on
+//! 2026-11-22; `configuration.yaml` is the data of a ConfigMap. `UPDATE_GOLDEN=1` rewrites every `denied.txt`;
+//! review reads the difference.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use shared::admission;
+use shared::config::OperatorConfig;
+use shared::field::FieldErrors;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures")
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    entries
+}
+
+fn yaml(path: &Path) -> Option<Value> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+/// What the webhook would answer: the mutating one first, the validating one to what that left.
+fn answer(case: &Path) -> Result<(), FieldErrors> {
+    let config = configuration(&case.join("configuration.yaml"));
+    let (old, new) = (yaml(&case.join("old.yaml")), yaml(&case.join("new.yaml")));
+    let complete = match (&old, &new) {
+        (None, Some(new)) => admission::mutate(new, &config)?,
+        (Some(old), Some(new)) => admission::mutate_update(old, new, &config)?,
+        (Some(old), None) => {
+            return admission::review_deletion(old, &config, jiff::civil::date(2026, 11, 22));
+        }
+        (None, None) => panic!("{} has no manifest", case.display()),
+    };
+    admission::review(old.as_ref(), &complete, &config).map(|_| ())
+}
+
+fn lines(answer: Result<(), FieldErrors>) -> String {
+    let errors = answer.err().unwrap_or_default();
+    errors.iter().map(|error| format!("{error}\n")).collect()
+}
+
+#[test]
+fn every_invalid_manifest_is_refused_with_all_its_errors() {
+    let rewrite = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut wrong = Vec::new();
+    for case in entries(&fixtures().join("admission")) {
+        let (expected, denied) = (case.join("denied.txt"), lines(answer(&case)));
+        if rewrite && !denied.is_empty() {
+            fs::write(&expected, &denied).unwrap();
+        }
+        let expected = fs::read_to_string(&expected).unwrap_or_default();
+        if denied.is_empty() || denied != expected {
+            let name = case.file_name().unwrap().to_string_lossy().into_owned();
+            wrong.push(format!("--- {name}\nexpected:\n{expected}answered:\n{denied}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} cases differ\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_valid_manifest_is_accepted_and_only_gains_defaults() {
+    let config = OperatorConfig::default();
+    let mut wrong = Vec::new();
+    for path in entries(&fixtures().join("golden/manifests")) {
+        let manifest = yaml(&path).unwrap();
+        let complete = match admission::mutate(&manifest, &config) {
+            Ok(complete) => complete,
+            Err(errors) => {
+                wrong.push(format!("{}: {errors}", path.display()));
+                continue;
+            }
+        };
+        assert_eq!(admission::mutate(&complete, &config).as_ref(), Ok(&complete), "{}", path.display());
+        assert_only_gains(&manifest, &complete, &path.display().to_string());
+        if let Err(errors) = admission::review(None, &complete, &config) {
+            wrong.push(format!("{}: {errors}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Maps gain keys at most, and everything else stays.
+fn assert_only_gains(before: &Value, after: &Value, place: &str) {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => {
+            for (key, value) in before {
+                assert_only_gains(value, after.get(key).unwrap_or(&Value::Null), &format!("{place}.{key}"));
+            }
+        }
+        _ => assert_eq!(before, after, "{place}"),
+    }
+}
+
+/// The operator's configuration from the data of a ConfigMap; the default one where there is no file.
+fn configuration(path: &Path) -> OperatorConfig {
+    let Some(data) = yaml(path) else { return OperatorConfig::default() };
+    let data: BTreeMap<String, String> = serde_json::from_value(data).unwrap();
+    let mut config = serde_json::to_value(OperatorConfig::default()).unwrap();
+    for (key, text) in &data {
+        let groups = config.as_object_mut().unwrap();
+        let group = if groups.contains_key(key) {
+            groups
+        } else {
+            let holds = |group: &&mut Value| group.as_object().is_some_and(|group| group.contains_key(key));
+            groups.values_mut().find(holds).unwrap().as_object_mut().unwrap()
+        };
+        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
+        group.insert(key.clone(), value);
+    }
+    serde_json::from_value(config).unwrap()
+}
