@@ -91,6 +91,74 @@ fn every_valid_manifest_is_accepted_and_only_gains_defaults() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn defaults_only_add_keys_and_a_second_time_nothing() {
+    let folders = ["golden/manifests", "admission"].map(|folder| fixtures().join(folder));
+    for entry in folders.iter().flat_map(|folder| entries(folder)) {
+        let path = if entry.is_dir() { entry.join("new.yaml") } else { entry };
+        let Some(manifest) = yaml(&path) else { continue };
+        for manifest in [manifest.clone()].into_iter().chain(mutants(&manifest)) {
+            let mut once = manifest.clone();
+            shared::defaults::write(&mut once);
+            assert_only_gains(&manifest, &once, &path.display().to_string());
+            let mut twice = once.clone();
+            shared::defaults::write(&mut twice);
+            assert_eq!(once, twice, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_mutilated_manifest_makes_admission_panic_or_contradict_itself() {
+    let config = OperatorConfig::default();
+    for path in entries(&fixtures().join("golden/manifests")) {
+        let manifest = yaml(&path).unwrap();
+        for mutant in mutants(&manifest) {
+            if let Ok(complete) = admission::mutate(&mutant, &config) {
+                assert!(admission::review(None, &complete, &config).is_ok(), "{}: {mutant}", path.display());
+            }
+            let _ = admission::review(Some(&manifest), &mutant, &config);
+        }
+    }
+}
+
+/// The manifest with each of its values in turn removed, or replaced by null, a text, a list or a map.
+fn mutants(manifest: &Value) -> Vec<Value> {
+    let mut pointers = Vec::new();
+    collect(manifest, String::new(), &mut pointers);
+    let replacements =
+        [Value::Null, "x".into(), Value::Array(Vec::new()), Value::Object(serde_json::Map::new())];
+    let mut mutants = Vec::new();
+    for pointer in pointers {
+        for replacement in &replacements {
+            let mut mutant = manifest.clone();
+            *mutant.pointer_mut(&pointer).unwrap() = replacement.clone();
+            mutants.push(mutant);
+        }
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let mut mutant = manifest.clone();
+        if let Some(object) = mutant.pointer_mut(parent).and_then(Value::as_object_mut) {
+            object.remove(&key.replace("~1", "/").replace("~0", "~"));
+            mutants.push(mutant);
+        }
+    }
+    mutants
+}
+
+/// The JSON pointers of everything inside `value`.
+fn collect(value: &Value, place: String, pointers: &mut Vec<String>) {
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(object) => object.iter().map(|(key, value)| (key.clone(), value)).collect(),
+        Value::Array(list) => list.iter().enumerate().map(|(at, value)| (at.to_string(), value)).collect(),
+        _ => Vec::new(),
+    };
+    for (key, value) in inner {
+        let place = format!("{place}/{}", key.replace('~', "~0").replace('/', "~1"));
+        pointers.push(place.clone());
+        collect(value, place, pointers);
+    }
+}
+
 /// Maps gain keys at most, and everything else stays.
 fn assert_only_gains(before: &Value, after: &Value, place: &str) {
     match (before, after) {

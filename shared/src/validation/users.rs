@@ -59,7 +59,13 @@ pub(super) fn shapes(manifest: &Postgresql, config: &OperatorConfig, errors: &mu
 /// Every flag is known, and none contradicts another.
 pub(super) fn known_flags(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
     for (name, flags) in manifest.spec.users.iter().flatten() {
-        for error in RoleFlags::parse(flags.as_deref().unwrap_or_default()).err().into_iter().flatten() {
+        let (empty, flags): (Vec<_>, Vec<_>) =
+            flags.iter().flatten().enumerate().partition(|(_, flag)| flag.is_empty());
+        for (index, _) in empty {
+            errors.invalid(path().key(name).index(index), "is empty; write a flag or remove the line");
+        }
+        let flags: Vec<&String> = flags.into_iter().map(|(_, flag)| flag).collect();
+        for error in RoleFlags::parse(&flags).err().into_iter().flatten() {
             errors.invalid(path().key(name), error.to_string());
         }
     }
