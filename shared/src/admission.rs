@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::api::{Postgresql, PostgresqlSpec};
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath, Reason};
-use crate::plan::Change;
+use crate::plan::{Change, Effect};
 use crate::schema::{self, Violation};
 use crate::{defaults, validation};
 
@@ -22,7 +22,7 @@ use crate::{defaults, validation};
 /// # Errors
 /// Everything that is wrong with the manifest: violations of the CRD's schema and failed checks together.
 pub fn mutate(manifest: &Value, config: &OperatorConfig) -> Result<Value, FieldErrors> {
-    examine(None, manifest, config).1.into_result()?;
+    examine(None, manifest, config).errors.into_result()?;
     Ok(with_defaults(manifest))
 }
 
@@ -30,33 +30,33 @@ pub fn mutate(manifest: &Value, config: &OperatorConfig) -> Result<Value, FieldE
 /// through that leaves the spec as it was.
 ///
 /// # Errors
-/// Everything that is wrong with the manifest or with the change.
+/// Everything that the update makes wrong.
 pub fn mutate_update(old: &Value, manifest: &Value, config: &OperatorConfig) -> Result<Value, FieldErrors> {
     if leaves_spec_alone(old, manifest) {
         return Ok(manifest.clone());
     }
-    examine(Some(old), manifest, config).1.into_result()?;
+    examine(Some(old), manifest, config).errors.into_result()?;
     Ok(with_defaults(manifest))
 }
 
 /// What creating `new`, or changing `old` into it, will do.
 ///
 /// # Errors
-/// Everything that is wrong with the manifest or with the change. An update that leaves the spec alone is never
-/// refused: an old invalid manifest must still be able to lose its finalizer.
+/// Everything that is wrong with a new manifest, or that an update makes wrong. An update that leaves the spec alone
+/// is never refused: an old invalid manifest must still be able to lose its finalizer.
 pub fn review(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Result<Vec<Change>, FieldErrors> {
     if old.is_some_and(|old| leaves_spec_alone(old, new)) {
         return Ok(Vec::new());
     }
-    let (manifest, errors) = examine(old, new, config);
+    let Examined { manifest, errors, standing } = examine(old, new, config);
     errors.into_result()?;
-    Ok(validation::warnings(&manifest, config))
+    Ok(told(&manifest, &standing, config))
 }
 
 /// As [`review`], for manifests that have been read already.
 ///
 /// # Errors
-/// Everything that is wrong with the manifest or with the change.
+/// Everything that is wrong with a new manifest, or that an update makes wrong.
 pub fn review_typed(
     old: Option<&Postgresql>,
     new: &Postgresql,
@@ -65,13 +65,15 @@ pub fn review_typed(
     if old.is_some_and(|old| old.spec == new.spec) {
         return Ok(Vec::new());
     }
-    let mut errors = FieldErrors::default();
-    validation::check(new, config, &mut errors);
+    let (mut found, mut before) = (FieldErrors::default(), FieldErrors::default());
+    validation::check(new, config, &mut found);
     if let Some(old) = old {
-        validation::transitions(old, new, config, &mut errors);
+        validation::transitions(old, new, config, &mut found);
+        validation::check(old, config, &mut before);
     }
+    let (errors, standing) = apart(found, &before);
     errors.into_result()?;
-    Ok(validation::warnings(new, config))
+    Ok(told(new, &standing, config))
 }
 
 /// Whether the manifest may be deleted `today`.
@@ -84,25 +86,76 @@ pub fn review_deletion(manifest: &Value, config: &OperatorConfig, today: Date) -
     errors.into_result()
 }
 
-/// The manifest as far as it can be read, and everything that is wrong with it or with the change from `old`.
-fn examine(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> (Postgresql, FieldErrors) {
-    let violations = schema::violations(new);
-    let mut unreadable = FieldErrors::default();
-    let manifest = decode(&schema::readable_part(new, &violations), &mut unreadable);
+/// What a manifest says and what is wrong with it.
+struct Examined {
+    /// The manifest as far as it can be read.
+    manifest: Postgresql,
+    /// What keeps it from being accepted.
+    errors: FieldErrors,
+    /// What is wrong with it and was wrong before this update: no reason to refuse another change.
+    standing: FieldErrors,
+}
+
+/// Reads and checks a manifest, and the change from `old`.
+fn examine(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Examined {
+    let new = Readable::of(new);
     let mut checked = FieldErrors::default();
-    validation::check(&manifest, config, &mut checked);
-    if let Some(old) = old {
-        let old = decode(&schema::readable_part(old, &schema::violations(old)), &mut FieldErrors::default());
-        validation::transitions(&old, &manifest, config, &mut checked);
+    validation::check(&new.manifest, config, &mut checked);
+    let mut before = FieldErrors::default();
+    if let Some(old) = old.map(Readable::of) {
+        validation::transitions(&old.manifest, &new.manifest, config, &mut checked);
+        let mut old_checked = FieldErrors::default();
+        validation::check(&old.manifest, config, &mut old_checked);
+        before = merged(old.violations, old.unreadable, &old_checked);
     }
-    (manifest, merged(violations, unreadable, checked))
+    let (errors, standing) = apart(merged(new.violations, new.unreadable, &checked), &before);
+    Examined { manifest: new.manifest, errors, standing }
+}
+
+/// A manifest as far as it can be read, and what could not be.
+struct Readable {
+    manifest: Postgresql,
+    violations: Vec<Violation>,
+    unreadable: FieldErrors,
+}
+
+impl Readable {
+    fn of(manifest: &Value) -> Self {
+        let violations = schema::violations(manifest);
+        let mut unreadable = FieldErrors::default();
+        let manifest = decode(&schema::readable_part(manifest, &violations), &mut unreadable);
+        Self { manifest, violations, unreadable }
+    }
+}
+
+/// Errors that are new, and those that stood there before in the same words.
+fn apart(found: FieldErrors, before: &FieldErrors) -> (FieldErrors, FieldErrors) {
+    if before.is_empty() {
+        return (found, FieldErrors::default());
+    }
+    let (mut errors, mut standing) = (FieldErrors::default(), FieldErrors::default());
+    for error in &found {
+        let side = if before.iter().any(|old| old == error) { &mut standing } else { &mut errors };
+        side.push(error.path.clone(), error.reason, error.message.clone());
+    }
+    (errors, standing)
+}
+
+/// What a user is told of an accepted manifest.
+fn told(manifest: &Postgresql, standing: &FieldErrors, config: &OperatorConfig) -> Vec<Change> {
+    let wrong = standing.iter().map(|error| Change {
+        field: error.path.clone(),
+        effect: Effect::Ignored,
+        message: format!("is still wrong: {}", error.message),
+    });
+    wrong.chain(validation::warnings(manifest, config)).collect()
 }
 
 /// All errors, none about a place that another one speaks of already.
 ///
 /// A value that cannot be read silences the checks about it and what it holds; for any other violation of the schema
 /// the check's message is the better one.
-fn merged(violations: Vec<Violation>, mut unreadable: FieldErrors, checked: FieldErrors) -> FieldErrors {
+fn merged(violations: Vec<Violation>, mut unreadable: FieldErrors, checked: &FieldErrors) -> FieldErrors {
     let mut errors = FieldErrors::default();
     for Violation { error, unreadable: silences, .. } in violations {
         if silences {
@@ -113,7 +166,7 @@ fn merged(violations: Vec<Violation>, mut unreadable: FieldErrors, checked: Fiel
     }
     let told: Vec<FieldPath> = unreadable.paths().cloned().collect();
     errors.extend(unreadable);
-    for error in &checked {
+    for error in checked {
         if !told.iter().any(|place| holds(place, &error.path)) {
             errors.push(error.path.clone(), error.reason, error.message.clone());
         }
@@ -240,6 +293,19 @@ mod tests {
         labelled["metadata"]["labels"] = json!({ "a": "b" });
         assert_eq!(review(Some(&invalid), &labelled, &OperatorConfig::default()), Ok(Vec::new()));
         assert_eq!(mutate_update(&invalid, &labelled, &OperatorConfig::default()), Ok(labelled));
+    }
+
+    #[test]
+    fn an_update_is_not_refused_for_an_error_that_stood_there_before() {
+        let invalid = with("/spec/teamId", json!("not a label"));
+        let mut changed = invalid.clone();
+        changed["spec"]["numberOfInstances"] = json!(3);
+        let changes = review(Some(&invalid), &changed, &OperatorConfig::default()).unwrap();
+        assert_eq!(changes.len(), 1);
+        assert!(changes[0].to_string().starts_with("spec.teamId: is still wrong: "));
+        changed["spec"]["volume"]["size"] = json!("10 GB");
+        let errors = mutate_update(&invalid, &changed, &OperatorConfig::default()).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors}");
     }
 
     #[test]

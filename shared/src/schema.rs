@@ -286,3 +286,92 @@ fn schema_at<'a>(root: &'a Value, pointer: &str) -> Option<&'a Value> {
 fn unescaped(segment: &str) -> String {
     segment.replace("~1", "/").replace("~0", "~")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(fields: &Value) -> Value {
+        let mut spec = json!({
+            "teamId": "acid", "numberOfInstances": 2, "volume": { "size": "1Gi" }, "postgresql": { "version": "17" },
+        });
+        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        json!({ "apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": {}, "spec": spec })
+    }
+
+    #[test]
+    fn what_kubernetes_would_accept_is_accepted() {
+        for fields in [
+            json!({ "users": { "a": null, "b": [], "c": ["login"] } }),
+            json!({ "livenessProbe": { "tcpSocket": { "port": "postgresql" } } }),
+            json!({ "livenessProbe": { "tcpSocket": { "port": 5432 } } }),
+            json!({ "additionalVolumes": [{ "name": "a", "mountPath": "/a", "volumeSource": { "nfs": { "x": 1 } } }] }),
+            json!({ "preparedDatabases": {}, "sidecars": null, "usersWithSecretRotation": null }),
+            json!({ "unknownField": { "is": "pruned" } }),
+            json!({ "env": [{ "name": "A", "value": null }] }),
+        ] {
+            assert_eq!(check(&manifest(&fields)), FieldErrors::default(), "{fields}");
+        }
+        let mut old = manifest(&json!({}));
+        old["status"] = json!("Running");
+        assert_eq!(check(&old), FieldErrors::default(), "upstream's old status");
+    }
+
+    #[test]
+    fn every_violation_has_its_path() {
+        let fields = json!({
+            "numberOfInstances": 2.5,
+            "users": { "my.app": [1], "b": "login" },
+            "sidecars": [{ "name": 1 }, "x", { "env": [{ "name": "A", "value": 5 }] }],
+            "connectionPooler": { "mode": "statement", "numberOfInstances": 0 },
+            "postgresql": { "version": "17", "parameters": { "a/b~c": true } },
+        });
+        let errors = check(&manifest(&fields));
+        let mut paths: Vec<&str> = errors.paths().map(FieldPath::as_str).collect();
+        paths.sort_unstable();
+        assert_eq!(
+            paths,
+            [
+                "spec.connectionPooler.mode",
+                "spec.connectionPooler.numberOfInstances",
+                "spec.numberOfInstances",
+                "spec.postgresql.parameters[a/b~c]",
+                "spec.sidecars[0].name",
+                "spec.sidecars[1]",
+                "spec.sidecars[2].env[0].value",
+                "spec.users[b]",
+                "spec.users[my.app][0]",
+            ]
+        );
+    }
+
+    #[test]
+    fn messages_say_what_would_be_right() {
+        for (fields, message) in [
+            (
+                json!({ "postgresql": { "version": "13" } }),
+                "\"13\" is not supported; choose one of 14, 15, 16, 17, 18",
+            ),
+            (json!({ "numberOfInstances": -1 }), "-1 is too small; it must be at least 0"),
+            (
+                json!({ "volume": { "size": "1Gi", "iops": 90000 } }),
+                "90000 is too large; it must be at most 80000",
+            ),
+            (json!({ "volume": {} }), "is required"),
+            (json!({ "teamId": null }), "is required, but is null"),
+            (json!({ "teamId": ["a"] }), "must be a string, not a list"),
+        ] {
+            let messages: Vec<String> =
+                check(&manifest(&fields)).iter().map(|error| error.message.clone()).collect();
+            assert_eq!(messages, [message], "{fields}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_put_aside_and_lists_keep_their_length() {
+        let manifest = manifest(&json!({ "sidecars": [1, { "name": 2, "image": "i" }], "teamId": 3 }));
+        let rest = readable_part(&manifest, &violations(&manifest));
+        assert_eq!(rest["spec"]["sidecars"], json!([{}, { "image": "i" }]));
+        assert_eq!(rest["spec"].get("teamId"), None);
+    }
+}

@@ -8,19 +8,21 @@ use kube::ResourceExt;
 use crate::api::Postgresql;
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath, Reason};
+use crate::names::{self, MemberRole};
 
 use super::text;
 
-/// What is appended to the cluster's name, and whether this manifest asks for it. No result may pass 63 characters.
-type Derived = (&'static str, &'static str, fn(&Postgresql) -> bool);
+/// The longest DNS label, and the longest value of a label.
+const LONGEST_LABEL: usize = 63;
 
-/// The names and labels derived from the cluster's name that have the limit of a DNS label, longest first.
-const DERIVED: &[Derived] = &[
-    ("the Service of the replicas' pooler", "-pooler-repl", |manifest| {
-        manifest.spec.enable_replica_connection_pooler == Some(true)
-    }),
-    ("the pods' label controller-revision-hash", "-0123456789", |_| true),
-];
+/// The names and labels derived from the cluster's name that have to be labels themselves, longest first.
+fn derived(manifest: &Postgresql) -> Vec<(&'static str, String)> {
+    let name = manifest.name_any();
+    let revision = ("the pods' label controller-revision-hash", format!("{name}-0123456789"));
+    let pooler = ("the Service of the replicas' pooler", names::pooler(&name, MemberRole::Replica));
+    let wanted = manifest.spec.enable_replica_connection_pooler == Some(true);
+    wanted.then_some(pooler).into_iter().chain([revision]).collect()
+}
 
 /// The name becomes DNS names, labels and file names.
 pub(super) fn name(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
@@ -38,13 +40,10 @@ pub(super) fn name(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Field
             ),
         );
     }
-    let too_long =
-        DERIVED.iter().find(|(_, suffix, wanted)| wanted(manifest) && name.len() + suffix.len() > 63);
-    if let Some((what, suffix, _)) = too_long {
-        errors.too_long(
-            path,
-            format!("has {} characters; {what} leaves room for {} at most", name.len(), 63 - suffix.len()),
-        );
+    if let Some((what, longer)) = derived(manifest).iter().find(|(_, name)| name.len() > LONGEST_LABEL) {
+        let room = LONGEST_LABEL.saturating_sub(longer.len() - name.len());
+        let message = format!("has {} characters; {what} leaves room for {room} at most", name.len());
+        errors.too_long(path, message);
     }
 }
 
@@ -82,7 +81,7 @@ pub(super) fn team_prefix(manifest: &Postgresql, config: &OperatorConfig, errors
             format!(
                 "\"{name}\" must begin with the team and a dash, for example {team}-{} \
                  (enable_team_id_clustername_prefix)",
-                if name.is_empty() { "db" } else { &name }
+                if name == team { "db" } else { &name }
             ),
         );
     }

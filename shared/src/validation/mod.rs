@@ -8,7 +8,6 @@ mod containers;
 mod databases;
 mod deletion;
 mod environment;
-mod flags;
 mod identity;
 mod instances;
 mod origin;
@@ -149,4 +148,106 @@ pub fn warnings(manifest: &Postgresql, config: &OperatorConfig) -> Vec<Change> {
         warning(manifest, config, &mut changes);
     }
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A valid manifest with these fields of the spec besides or instead.
+    fn manifest(fields: Value) -> Postgresql {
+        let mut spec = json!({
+            "teamId": "acid",
+            "numberOfInstances": 2,
+            "volume": { "size": "10Gi" },
+            "postgresql": { "version": "17" },
+        });
+        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let mut manifest = Postgresql::new("acid-demo", serde_json::from_value(spec).unwrap());
+        manifest.metadata.namespace = Some("default".to_owned());
+        manifest
+    }
+
+    fn told(fields: Value, config: &OperatorConfig) -> Vec<String> {
+        warnings(&manifest(fields), config).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_manifest_that_gets_what_it_says_is_told_nothing() {
+        assert_eq!(told(json!({}), &OperatorConfig::default()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_configuration_changes_is_told_with_its_value() {
+        let mut config = OperatorConfig::default();
+        config.general.max_instances = Some(3);
+        let mut bounds = serde_json::to_value(&config.postgres_pod_resources).unwrap();
+        bounds["max_cpu_request"] = json!("1");
+        bounds["min_memory_limit"] = json!("250Mi");
+        config.postgres_pod_resources = serde_json::from_value(bounds).unwrap();
+        let fields = json!({
+            "numberOfInstances": 5,
+            "resources": { "requests": { "cpu": "2" }, "limits": { "cpu": "2", "memory": "100Mi" } },
+        });
+        assert_eq!(
+            told(fields, &config),
+            [
+                "spec.numberOfInstances: the cluster gets 3 members, not 5 (max_instances of the operator)",
+                "spec.resources.requests.cpu: is lowered from 2 to 1 (max_cpu_request of the operator)",
+                "spec.resources.limits.memory: is raised from 100Mi to 250Mi (min_memory_limit of the operator)",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_has_no_effect_is_told() {
+        for (fields, field) in [
+            (json!({ "volume": { "size": "1Gi", "iops": 100 } }), "spec.volume.iops"),
+            (
+                json!({ "numberOfInstances": 1, "patroni": { "synchronous_mode": true } }),
+                "spec.patroni.synchronous_mode",
+            ),
+            (
+                json!({ "preparedDatabases": { "a": { "secretNamespace": "other" } } }),
+                "spec.preparedDatabases[a].secretNamespace",
+            ),
+            (json!({ "standby": { "standby_host": "h" }, "users": { "a": null } }), "spec.users"),
+            (json!({ "enableConnectionPooler": false, "connectionPooler": {} }), "spec.connectionPooler"),
+            (
+                json!({ "enableReplicaLoadBalancer": true, "enableReplicaNodePort": true }),
+                "spec.enableReplicaLoadBalancer",
+            ),
+            (json!({ "enableMasterNodePort": true, "masterNodePort": 5432 }), "spec.masterNodePort"),
+            (json!({ "tls": { "secretName": "s" } }), "spec.tls"),
+        ] {
+            let told = told(fields, &OperatorConfig::default());
+            assert_eq!(told.len(), 1, "{field}: {told:?}");
+            assert!(told[0].starts_with(&format!("{field}: ")), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn an_owner_may_come_from_a_team_when_there_are_teams() {
+        let mut config = OperatorConfig::default();
+        let fields = json!({ "databases": { "orders": "ada" } });
+        let mut errors = FieldErrors::default();
+        check(&manifest(fields.clone()), &config, &mut errors);
+        assert_eq!(errors.len(), 1, "{errors}");
+
+        config.teams_api.enable_postgres_team_crd = true;
+        let mut errors = FieldErrors::default();
+        check(&manifest(fields.clone()), &config, &mut errors);
+        assert_eq!(errors, FieldErrors::default());
+        assert_eq!(told(fields, &config).len(), 1);
+    }
+
+    #[test]
+    fn no_check_trips_over_an_empty_manifest() {
+        let mut errors = FieldErrors::default();
+        check(&Postgresql::default(), &OperatorConfig::default(), &mut errors);
+        let paths: Vec<&str> = errors.paths().map(crate::field::FieldPath::as_str).collect();
+        assert_eq!(paths, ["spec.postgresql.version", "spec.volume.size"]);
+    }
 }

@@ -1,39 +1,22 @@
 //! PostgreSQL's parameters: none that belong to Patroni or the operator, and values that PostgreSQL would read.
 //!
 //! A bad value keeps PostgreSQL from starting, in every pod. Which type a parameter has stands in `parameter_types`;
-//! a parameter that is not listed there passes (extensions bring their own).
+//! which are not the user's to set, in
+//! `patroni::settings`; a parameter that is in neither passes (extensions bring their own).
 
 use crate::api::Postgresql;
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
+use crate::patroni::settings::{Place, place};
 
 use super::parameter_types::{Type, type_of};
 
-/// Parameters that somebody else sets, and who.
-const OWNED: &[(&str, &str)] = &[
-    ("cluster_name", "Patroni sets it to the cluster's name"),
-    ("config_file", "Spilo sets it"),
-    ("data_directory", "Spilo sets it"),
-    ("external_pid_file", "Spilo sets it"),
-    ("hba_file", "Patroni sets it; use spec.patroni.pg_hba for its lines"),
-    ("hot_standby", "Patroni keeps it on"),
-    ("ident_file", "Patroni sets it"),
-    ("listen_addresses", "Patroni sets it"),
-    ("port", "Patroni sets it to 5432"),
-    ("primary_conninfo", "Patroni sets it"),
-    ("primary_slot_name", "Patroni sets it"),
-    ("promote_trigger_file", "Patroni promotes"),
-    ("recovery_target", "use spec.clone.timestamp to restore to a moment"),
-    ("recovery_target_action", "use spec.clone.timestamp to restore to a moment"),
-    ("recovery_target_inclusive", "use spec.clone.timestamp to restore to a moment"),
-    ("recovery_target_lsn", "use spec.clone.timestamp to restore to a moment"),
-    ("recovery_target_name", "use spec.clone.timestamp to restore to a moment"),
-    ("recovery_target_time", "use spec.clone.timestamp to restore to a moment"),
-    ("recovery_target_timeline", "use spec.clone.timestamp to restore to a moment"),
-    ("recovery_target_xid", "use spec.clone.timestamp to restore to a moment"),
-    ("restore_command", "Patroni sets it; use spec.clone or spec.standby to read an archive"),
-    ("unix_socket_directories", "Spilo sets it"),
-    ("wal_log_hints", "Patroni keeps it on"),
+/// What to use instead of a parameter that Patroni keeps for itself, by how its name begins.
+const INSTEAD: &[(&str, &str)] = &[
+    ("hba_file", "; use spec.patroni.pg_hba for its lines"),
+    ("recovery_target", "; use spec.clone.timestamp to restore to a moment"),
+    ("restore_command", "; use spec.clone or spec.standby to read an archive"),
+    ("port", ", always to 5432"),
 ];
 
 fn path(name: &str) -> FieldPath {
@@ -78,8 +61,10 @@ pub(super) fn owned(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
     let synchronous =
         manifest.spec.patroni.as_ref().and_then(|patroni| patroni.synchronous_mode) == Some(true);
     for (name, lower, _) in parameters(manifest) {
-        if let Some((_, who)) = OWNED.iter().find(|(owned, _)| *owned == lower) {
-            errors.forbidden(path(name), format!("cannot be set: {who}"));
+        if place(&lower) == Place::Patroni {
+            let instead = INSTEAD.iter().find(|(beginning, _)| lower.starts_with(beginning));
+            let instead = instead.map_or("; remove it", |(_, instead)| *instead);
+            errors.forbidden(path(name), format!("cannot be set: Patroni sets it{instead}"));
         } else if lower == "synchronous_standby_names" && synchronous {
             errors.forbidden(
                 path(name),

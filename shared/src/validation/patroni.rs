@@ -100,7 +100,7 @@ pub(super) fn synchronous(manifest: &Postgresql, _: &OperatorConfig, errors: &mu
     if let Some(count) = count.filter(|count| members > 0 && *count >= members) {
         errors.invalid(
             path().field("synchronous_node_count"),
-            format!("is {count}, but {members} members leave {} standbys at most", members - 1),
+            format!("is {count}, but of {members} members at most {} can be standbys", members - 1),
         );
     } else if on && strict && members == 1 {
         let message =

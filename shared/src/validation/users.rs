@@ -5,11 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use kube::ResourceExt;
+
 use crate::api::Postgresql;
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
+use crate::names;
+use crate::roles::RoleFlags;
 
-use super::{flags, prepared, text};
+use super::{prepared, text};
 
 /// What a login role's name grows by when its password is rotated: the day, `YYMMDD`.
 const ROTATION_SUFFIX: usize = 6;
@@ -18,13 +22,13 @@ fn path() -> FieldPath {
     FieldPath::spec().field("users")
 }
 
-fn names(manifest: &Postgresql) -> impl Iterator<Item = &str> {
+fn user_names(manifest: &Postgresql) -> impl Iterator<Item = &str> {
     manifest.spec.users.iter().flat_map(BTreeMap::keys).map(String::as_str)
 }
 
 /// A user's name becomes a role, and part of a Secret's name.
 pub(super) fn shapes(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
-    for name in names(manifest) {
+    for name in user_names(manifest) {
         let path = path().key(name);
         let parts = name.split('.');
         if !parts.clone().all(|part| text::is_dns_1123_label(&part.replace('_', "-"))) || name.contains("._")
@@ -54,9 +58,15 @@ pub(super) fn shapes(manifest: &Postgresql, config: &OperatorConfig, errors: &mu
 
 /// Every flag is known, and none contradicts another.
 pub(super) fn known_flags(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
-    for (name, list) in manifest.spec.users.iter().flatten() {
-        for message in list.iter().flat_map(|list| flags::errors(list)) {
-            errors.invalid(path().key(name), message);
+    for (name, flags) in manifest.spec.users.iter().flatten() {
+        let (empty, flags): (Vec<_>, Vec<_>) =
+            flags.iter().flatten().enumerate().partition(|(_, flag)| flag.is_empty());
+        for (index, _) in empty {
+            errors.invalid(path().key(name).index(index), "is empty; write a flag or remove the line");
+        }
+        let flags: Vec<&String> = flags.into_iter().map(|(_, flag)| flag).collect();
+        for error in RoleFlags::parse(&flags).err().into_iter().flatten() {
+            errors.invalid(path().key(name), error.to_string());
         }
     }
 }
@@ -64,7 +74,7 @@ pub(super) fn known_flags(manifest: &Postgresql, _: &OperatorConfig, errors: &mu
 /// Names that PostgreSQL, the operator or an admin keeps for itself.
 pub(super) fn reserved(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
     let system = system_roles(manifest, config);
-    for name in names(manifest) {
+    for name in user_names(manifest) {
         let path = path().key(name);
         if let Some((_, owner)) = system.iter().find(|(role, _)| role == name) {
             errors
@@ -113,7 +123,7 @@ pub(super) fn one_secret_each(manifest: &Postgresql, config: &OperatorConfig, er
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
     let mut roles: Vec<(FieldPath, String)> = Vec::new();
     for role in prepared::roles(manifest) {
-        if names(manifest).any(|name| name == role.name) {
+        if user_names(manifest).any(|name| name == role.name) {
             let message =
                 format!("is also a role of the prepared database at {}; choose another name", role.path);
             errors.duplicate(path().key(&role.name), message);
@@ -121,19 +131,23 @@ pub(super) fn one_secret_each(manifest: &Postgresql, config: &OperatorConfig, er
             roles.push((role.path, role.name));
         }
     }
-    roles.extend(names(manifest).map(|name| (path().key(name), name.to_owned())));
+    roles.extend(user_names(manifest).map(|name| (path().key(name), name.to_owned())));
+    let secret =
+        |role: &str| names::secret(&config.kubernetes.secret_name_template, role, &manifest.name_any());
     for (role, _) in system_roles(manifest, config) {
-        taken.insert(role.replace('_', "-"), role);
+        taken.insert(secret(&role), role);
     }
     for (path, name) in roles {
-        match taken.get(&name.replace('_', "-")) {
+        match taken.get(&secret(&name)) {
             Some(other) if *other != name => errors.duplicate(
                 path,
-                format!("\"{name}\" would share its Secret with \"{other}\" (underscores become dashes); rename one"),
+                format!(
+                    "\"{name}\" would share its Secret with \"{other}\" (underscores become dashes); rename one"
+                ),
             ),
             Some(_) => {}
             None => {
-                taken.insert(name.replace('_', "-"), name);
+                taken.insert(secret(&name), name);
             }
         }
     }
@@ -147,7 +161,7 @@ pub(super) fn rotation_lists(manifest: &Postgresql, config: &OperatorConfig, err
         ("usersWithInPlaceSecretRotation", &spec.users_with_in_place_secret_rotation),
         ("usersIgnoringSecretRotation", &spec.users_ignoring_secret_rotation),
     ];
-    let mut known: Vec<String> = names(manifest).map(str::to_owned).collect();
+    let mut known: Vec<String> = user_names(manifest).map(str::to_owned).collect();
     known.extend(system_roles(manifest, config).into_iter().map(|(role, _)| role));
     known.extend(prepared::roles(manifest).into_iter().filter(|role| role.login).map(|role| role.name));
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
