@@ -326,8 +326,9 @@ test_audit_log_tells_who_asked() {
 }
 
 test_volumes_are_removed() {
-  test_kube delete --now pod tools
-  test_kube delete pvc --all
+  test_kube delete statefulset --all # what a failed test left
+  test_kube delete pod tools
+  test_kube delete pvc --all --timeout=60s
   within 20 no_volume_folder
 }
 

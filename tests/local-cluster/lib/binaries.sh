@@ -20,23 +20,27 @@ missing_binaries() {
   if ! command -v kubectl >/dev/null && [ ! -x "$BINARY_FOLDER/kubectl" ]; then echo kubectl; fi
 }
 
-# build_binaries NAME...: a binary appears under its name only when it is complete
+# build_binaries NAME...: all in one run of Go, so that one program is linked while another compiles
 build_binaries() {
-  local name package flags="-s -w -X k8s.io/component-base/version.gitVersion=v$KUBERNETES_VERSION"
+  local name packages=() unfinished=$BINARY_FOLDER.part flags="-s -w -X k8s.io/component-base/version.gitVersion=v$KUBERNETES_VERSION"
   flags+=" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
-  export GOFLAGS="-trimpath -buildvcs=false" CGO_ENABLED=0
-  mkdir -p "$BINARY_FOLDER"
-  cd "$PROJECT_FOLDER/tools" || return
   for name in "$@"; do
     case $name in
-      etcd) package=go.etcd.io/etcd/server/v3 ;;
-      coredns) package=./dns ;;
-      *) package=k8s.io/kubernetes/cmd/$name ;;
+      etcd) packages+=(go.etcd.io/etcd/server/v3) ;;
+      coredns) packages+=(./dns) ;;
+      *) packages+=("k8s.io/kubernetes/cmd/$name") ;;
     esac
-    echo "$name, from $package"
-    nice go build -ldflags "$flags" -o "$BINARY_FOLDER/$name.part" "$package"
-    mv "$BINARY_FOLDER/$name.part" "$BINARY_FOLDER/$name"
   done
+  rm -rf "$unfinished"
+  mkdir -p "$unfinished" "$BINARY_FOLDER"
+  cd "$PROJECT_FOLDER/tools" || return
+  export GOFLAGS="-trimpath -buildvcs=false" CGO_ENABLED=0
+  nice go build -ldflags "$flags" -o "$unfinished/" "${packages[@]}"
+  # Go names two of them after their folders
+  [ ! -e "$unfinished/server" ] || mv "$unfinished/server" "$unfinished/etcd"
+  [ ! -e "$unfinished/dns" ] || mv "$unfinished/dns" "$unfinished/coredns"
+  mv "$unfinished"/* "$BINARY_FOLDER/"
+  rmdir "$unfinished"
 }
 
 make_binaries() {
