@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use kube::CustomResourceExt;
-use shared::api::Postgresql;
+use shared::api::{OperatorConfiguration, Postgresql};
 
 fn main() -> ExitCode {
     let check = std::env::args().any(|argument| argument == "--check");
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
 /// Every generated file and what belongs in it.
 fn files() -> Result<Vec<(PathBuf, String)>, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    [("postgresql.yaml", Postgresql::crd())]
+    [("operatorconfiguration.yaml", OperatorConfiguration::crd()), ("postgresql.yaml", Postgresql::crd())]
         .into_iter()
         .map(|(name, crd)| {
             let yaml = serde_saphyr::to_string(&crd).map_err(|error| format!("{name}: {error}"))?;

@@ -51,7 +51,11 @@ pub async fn follow(
     match source {
         Source::Defaults => {
             tracing::info!("no configuration is named; the built-in defaults apply");
-            take(Reading { config: Ok(OperatorConfig::default()), warnings: Vec::new() }, &overrides, &current);
+            take(
+                Reading { config: Ok(OperatorConfig::default()), warnings: Vec::new() },
+                &overrides,
+                &current,
+            );
         }
         Source::Object(namespace, name) => {
             let api: Api<OperatorConfiguration> = Api::namespaced(client, &namespace);

@@ -44,7 +44,11 @@ async fn main() -> ExitCode {
 async fn operate(args: Args) -> Result<(), Fatal> {
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
     let listener = TcpListener::bind(&args.listen).await?;
-    tokio::spawn(http::serve(listener, http::router(readiness.clone(), metrics.clone()), std::future::pending()));
+    tokio::spawn(http::serve(
+        listener,
+        http::router(readiness.clone(), metrics.clone()),
+        std::future::pending(),
+    ));
     let client = Client::try_default().await?;
     let config = first_configuration(&client, &args).await?;
     let scope = scope(&config.borrow(), &args);
@@ -69,7 +73,10 @@ async fn operate(args: Args) -> Result<(), Fatal> {
 }
 
 /// Waits for the first valid configuration; it is watched from then on.
-async fn first_configuration(client: &Client, args: &Args) -> Result<watch::Receiver<Arc<OperatorConfig>>, Fatal> {
+async fn first_configuration(
+    client: &Client,
+    args: &Args,
+) -> Result<watch::Receiver<Arc<OperatorConfig>>, Fatal> {
     let (sender, mut read) = watch::channel(None);
     tokio::spawn(config::follow(client.clone(), Source::of(args), args.overrides(), sender));
     let first = read.wait_for(Option::is_some).await?.clone().unwrap_or_default();
@@ -96,7 +103,9 @@ fn scope(config: &OperatorConfig, args: &Args) -> Scope {
         },
         cluster_labels: kubernetes.cluster_labels.clone(),
         cluster_name_label: kubernetes.cluster_name_label.clone(),
-        role_binding: binding.and_then(|binding| binding.metadata.name.clone()).unwrap_or_else(|| account.clone()),
+        role_binding: binding
+            .and_then(|binding| binding.metadata.name.clone())
+            .unwrap_or_else(|| account.clone()),
         service_account: account,
     }
 }

@@ -19,13 +19,13 @@ pub mod names;
 pub mod patroni;
 pub mod roles;
 
+pub mod cluster;
 pub mod defaults;
 pub mod validation;
-pub mod cluster;
 
 pub mod build;
-pub mod plan;
 pub mod observed;
+pub mod plan;
 pub mod rollout;
 pub mod status;
 

@@ -101,11 +101,18 @@ struct Situation {
 
 fn situation(old: &PostgresqlStatus, found: &Findings<'_>) -> Situation {
     let working = word_for_work(old);
-    let failed = if working == StatusWord::Creating { StatusWord::CreateFailed } else { StatusWord::UpdateFailed };
+    let failed =
+        if working == StatusWord::Creating { StatusWord::CreateFailed } else { StatusWord::UpdateFailed };
     let problem = found.problems.first();
     if let (Step::Settled, None) = (found.step, problem) {
         let message = "the cluster is as its manifest says".to_owned();
-        return Situation { word: StatusWord::Running, ready: "True", reason: "Reconciled", message, progress: Progress::Idle };
+        return Situation {
+            word: StatusWord::Running,
+            ready: "True",
+            reason: "Reconciled",
+            message,
+            progress: Progress::Idle,
+        };
     }
     let (reason, message) = match (found.step, problem) {
         (_, Some(_)) => ("ReconcileError", found.problems.join("; ")),
@@ -152,7 +159,8 @@ fn is_overdue(old: &PostgresqlStatus, found: &Findings<'_>) -> bool {
         .map(|condition| condition.last_transition_time.0)
         .min();
     let last_step = old.last_step.as_ref().and_then(|step| step.at.parse::<Timestamp>().ok());
-    since.map(|since| last_step.map_or(since, |at| at.max(since)))
+    since
+        .map(|since| last_step.map_or(since, |at| at.max(since)))
         .is_some_and(|since| found.now > after(since, PROGRESS_DEADLINE))
 }
 
@@ -161,7 +169,12 @@ const RECONCILING: &str = "Reconciling";
 const STALLED: &str = "Stalled";
 
 /// `Ready` always; `Reconciling` and `Stalled` only while they are true, as Flux expects.
-fn conditions(old: &PostgresqlStatus, situation: &Situation, generation: i64, now: Timestamp) -> Vec<Condition> {
+fn conditions(
+    old: &PostgresqlStatus,
+    situation: &Situation,
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
     let progress = match situation.progress {
         Progress::Idle => None,
         Progress::Reconciling => Some(RECONCILING),
@@ -179,7 +192,9 @@ fn conditions(old: &PostgresqlStatus, situation: &Situation, generation: i64, no
             last_transition_time: same_work.map_or(Time(now), |c| c.last_transition_time.clone()),
         }
     };
-    std::iter::once(condition(READY, situation.ready)).chain(progress.map(|type_| condition(type_, "True"))).collect()
+    std::iter::once(condition(READY, situation.ready))
+        .chain(progress.map(|type_| condition(type_, "True")))
+        .collect()
 }
 
 fn bounded(message: &str) -> String {
@@ -208,7 +223,13 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn next(old: &PostgresqlStatus, generation: i64, step: &Step, problems: &[String], now: &str) -> PostgresqlStatus {
+    fn next(
+        old: &PostgresqlStatus,
+        generation: i64,
+        step: &Step,
+        problems: &[String],
+        now: &str,
+    ) -> PostgresqlStatus {
         of_cluster(old, &cluster(), &Findings { generation, step, problems, taken: None, now: at(now) })
     }
 
@@ -217,7 +238,8 @@ mod tests {
     }
 
     fn shows(status: &PostgresqlStatus) -> String {
-        let conditions = status.conditions.iter().flatten().map(|c| format!("{}={}/{}", c.type_, c.status, c.reason));
+        let conditions =
+            status.conditions.iter().flatten().map(|c| format!("{}={}/{}", c.type_, c.status, c.reason));
         format!("{} {}", status.postgres_cluster_status.unwrap(), conditions.collect::<Vec<_>>().join(" "))
     }
 
@@ -252,13 +274,15 @@ mod tests {
     #[test]
     fn a_stuck_pod_is_told_at_once() {
         let done = next(&PostgresqlStatus::default(), 1, &Step::Settled, &[], "2026-01-01T00:00:00Z");
-        let stuck = next(&done, 2, &waiting(WaitReason::PodStuck("demo-1".into())), &[], "2026-01-01T00:00:30Z");
+        let stuck =
+            next(&done, 2, &waiting(WaitReason::PodStuck("demo-1".into())), &[], "2026-01-01T00:00:30Z");
         assert_eq!(shows(&stuck), "UpdateFailed Ready=False/PodStuck Stalled=True/PodStuck");
     }
 
     #[test]
     fn an_invalid_manifest_is_stalled() {
-        let status = of_invalid(&PostgresqlStatus::default(), 3, "spec.volume.size", at("2026-01-01T00:00:00Z"));
+        let status =
+            of_invalid(&PostgresqlStatus::default(), 3, "spec.volume.size", at("2026-01-01T00:00:00Z"));
         assert_eq!(shows(&status), "Invalid Ready=False/InvalidSpec Stalled=True/InvalidSpec");
     }
 }

@@ -48,7 +48,8 @@ pub(super) async fn objects(
                 applied.stateful_set = None;
             }
             Kind::StatefulSet => {
-                applied.stateful_set = Some(stateful_set_as_seen(&apply::<StatefulSet>(difference, ctx).await?));
+                applied.stateful_set =
+                    Some(stateful_set_as_seen(&apply::<StatefulSet>(difference, ctx).await?));
             }
         }
     }

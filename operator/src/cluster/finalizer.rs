@@ -49,6 +49,7 @@ async fn patch(manifest: &Postgresql, ctx: &Context, operations: Value, act: &st
     let api: Api<Postgresql> = Api::namespaced(ctx.client.clone(), &manifest.namespace().unwrap_or_default());
     let patch: json_patch::Patch = serde_json::from_value(operations)
         .map_err(|error| Error::Kubernetes { act: act.to_owned(), source: kube::Error::SerdeError(error) })?;
-    let patched = api.patch_metadata(&manifest.name_any(), &PatchParams::default(), &Patch::Json::<()>(patch)).await;
+    let patched =
+        api.patch_metadata(&manifest.name_any(), &PatchParams::default(), &Patch::Json::<()>(patch)).await;
     patched.map(drop).map_err(Error::kubernetes(act))
 }

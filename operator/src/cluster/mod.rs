@@ -56,7 +56,9 @@ pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Act
     let begun = std::time::Instant::now();
     let action = match &manifest.0 {
         Ok(readable) if !is_ours(readable, &ctx) => Ok(Action::await_change()),
-        Ok(readable) if readable.metadata.deletion_timestamp.is_some() => delete::cluster(readable, &ctx).await,
+        Ok(readable) if readable.metadata.deletion_timestamp.is_some() => {
+            delete::cluster(readable, &ctx).await
+        }
         Ok(readable) => keep(readable, &ctx).await,
         Err(invalid) => report::undecodable(&manifest, invalid, &ctx).await,
     }?;

@@ -49,7 +49,8 @@ pub(super) async fn references(
         let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
         let found = secrets.get_opt(name).await;
         let found = found.map_err(Error::kubernetes(format!("read Secret {namespace}/{name}")))?;
-        references.environment_secret_keys = found.and_then(|s| s.data).unwrap_or_default().into_keys().collect();
+        references.environment_secret_keys =
+            found.and_then(|s| s.data).unwrap_or_default().into_keys().collect();
     }
     if let Some(named) = &config.kubernetes.pod_environment_configmap {
         let place = named.namespace_or(&ctx.namespace);
@@ -148,10 +149,12 @@ fn pods_of(cluster: &Cluster, store: &Store<Pod>) -> Vec<ObservedPod> {
 
 fn pod_as_seen(pod: &Pod, cluster: &Cluster, ordinal: i32) -> ObservedPod {
     let status = pod.status.clone().unwrap_or_default();
-    let is_true = |kind: &str| status.conditions.iter().flatten().any(|c| c.type_ == kind && c.status == "True");
+    let is_true =
+        |kind: &str| status.conditions.iter().flatten().any(|c| c.type_ == kind && c.status == "True");
     let ready = is_true("Ready");
     let containers = status.container_statuses.unwrap_or_default();
-    let all_run = containers.iter().all(|one| one.state.as_ref().is_some_and(|state| state.running.is_some()));
+    let all_run =
+        containers.iter().all(|one| one.state.as_ref().is_some_and(|state| state.running.is_some()));
     let database = pod.spec.iter().flat_map(|spec| &spec.containers).next();
     ObservedPod {
         identity: PodIdentity {
@@ -165,7 +168,11 @@ fn pod_as_seen(pod: &Pod, cluster: &Cluster, ordinal: i32) -> ObservedPod {
         terminating: pod.metadata.deletion_timestamp.is_some(),
         labelled: pod.labels().contains_key(cluster.labels().role_key()),
         marked: pod.annotations().get(ROLLING_UPDATE_REQUIRED).is_some_and(|mark| mark == "true"),
-        fingerprint: pod.annotations().get(FINGERPRINT).map(|text| Fingerprint::parse(text)).unwrap_or_default(),
+        fingerprint: pod
+            .annotations()
+            .get(FINGERPRINT)
+            .map(|text| Fingerprint::parse(text))
+            .unwrap_or_default(),
         image: database.and_then(|container| container.image.clone()).unwrap_or_default(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         address: status.pod_ip,
@@ -177,7 +184,11 @@ fn pod_as_seen(pod: &Pod, cluster: &Cluster, ordinal: i32) -> ObservedPod {
 pub(super) fn stateful_set_as_seen(set: &StatefulSet) -> ObservedStatefulSet {
     ObservedStatefulSet {
         generation: set.metadata.generation.unwrap_or_default(),
-        observed_generation: set.status.as_ref().and_then(|status| status.observed_generation).unwrap_or_default(),
+        observed_generation: set
+            .status
+            .as_ref()
+            .and_then(|status| status.observed_generation)
+            .unwrap_or_default(),
         replicas: set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default(),
     }
 }
@@ -196,7 +207,9 @@ async fn patroni_view(pods: &[ObservedPod], ctx: &Context) -> Option<PatroniView
         let at = Address::of_pod(address.clone());
         match futures::try_join!(ctx.patroni.cluster(&at), ctx.patroni.config(&at)) {
             Ok((members, config)) => return Some(PatroniView { members, config }),
-            Err(error) => tracing::debug!(pod = pod.identity.name, error = told(&error), "Patroni did not answer"),
+            Err(error) => {
+                tracing::debug!(pod = pod.identity.name, error = told(&error), "Patroni did not answer")
+            }
         }
     }
     None

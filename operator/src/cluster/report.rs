@@ -70,7 +70,8 @@ pub(super) async fn status(
 async fn tell(manifest: &Postgresql, new: &PostgresqlStatus, step: &Step, outcome: &Outcome, ctx: &Context) {
     let about: ObjectReference = manifest.object_ref(&());
     if outcome.taken.is_some() {
-        let reason = if matches!(step, Step::Switchover { .. }) { Reason::Switchover } else { Reason::Update };
+        let reason =
+            if matches!(step, Step::Switchover { .. }) { Reason::Switchover } else { Reason::Update };
         ctx.events.normal(&about, reason, step.to_string()).await;
     }
     let before = manifest.status.as_ref().and_then(|status| status.postgres_cluster_status);
@@ -93,7 +94,11 @@ fn message_of(status: &PostgresqlStatus) -> String {
 }
 
 /// A manifest that got past admission and cannot be acted upon. Nothing is done until it changes.
-pub(super) async fn invalid(manifest: &Postgresql, errors: &FieldErrors, ctx: &Context) -> Result<Action, Error> {
+pub(super) async fn invalid(
+    manifest: &Postgresql,
+    errors: &FieldErrors,
+    ctx: &Context,
+) -> Result<Action, Error> {
     let fields: Vec<&str> = errors.paths().map(FieldPath::as_str).collect();
     let old = manifest.status.clone().unwrap_or_default();
     let generation = manifest.metadata.generation.unwrap_or_default();

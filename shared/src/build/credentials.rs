@@ -28,5 +28,8 @@ pub(super) fn credentials(cluster: &Cluster) -> Vec<Credential> {
 
 fn credential(cluster: &Cluster, user: &RoleName) -> Credential {
     let name = cluster.secret_name(user.as_str());
-    Credential { metadata: meta(cluster, name, cluster.labels.full(), Default::default()), user: user.clone() }
+    Credential {
+        metadata: meta(cluster, name, cluster.labels.full(), Default::default()),
+        user: user.clone(),
+    }
 }

@@ -24,7 +24,10 @@ fn primary(cluster: &Cluster) -> PodDisruptionBudget {
         false => cluster.labels.selector(),
     };
     let min_available = if budgets.enforced { budgets.min_available } else { 0 };
-    let spec = PodDisruptionBudgetSpec { min_available: Some(IntOrString::Int(min_available)), ..selecting(selector) };
+    let spec = PodDisruptionBudgetSpec {
+        min_available: Some(IntOrString::Int(min_available)),
+        ..selecting(selector)
+    };
     budget(cluster, budgets.primary_name.clone(), spec)
 }
 

@@ -7,7 +7,12 @@ use crate::cluster::Cluster;
 use crate::labels::LabelMap;
 
 /// Name, namespace, labels, owners, and annotations joined with the inherited ones.
-pub(super) fn meta(cluster: &Cluster, name: String, labels: LabelMap, annotations: AnnotationMap) -> ObjectMeta {
+pub(super) fn meta(
+    cluster: &Cluster,
+    name: String,
+    labels: LabelMap,
+    annotations: AnnotationMap,
+) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
         namespace: Some(cluster.identity.namespace.clone()),

@@ -17,21 +17,21 @@ mod stateful_set;
 mod storage_env;
 mod volumes;
 
+use k8s_openapi::Metadata;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Endpoints, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::Metadata;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
-pub(crate) use spilo::CONFIGURATION as SPILO_CONFIGURATION;
 pub use credentials::{Credential, PASSWORD_KEY, USERNAME_KEY};
+pub(crate) use spilo::CONFIGURATION as SPILO_CONFIGURATION;
 
 use crate::annotations::APPLIED;
 use crate::cluster::Cluster;
-use crate::plan::pod_template::hash;
 use crate::patroni::DynamicConfig;
+use crate::plan::pod_template::hash;
 use crate::roles::RoleSet;
 
 /// Everything a cluster is made of. Absent means: not wanted.
@@ -90,7 +90,9 @@ fn stamped(mut resources: Resources) -> Resources {
     role_binding.iter_mut().for_each(stamp);
     services.iter_mut().for_each(stamp);
     endpoints.iter_mut().for_each(stamp);
-    credentials.iter_mut().for_each(|credential| stamp_metadata(&mut credential.metadata, &credential.user.as_str()));
+    credentials
+        .iter_mut()
+        .for_each(|credential| stamp_metadata(&mut credential.metadata, &credential.user.as_str()));
     disruption_budgets.iter_mut().for_each(stamp);
     stateful_set.iter_mut().for_each(stamp);
     resources

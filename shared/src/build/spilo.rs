@@ -60,9 +60,11 @@ fn initdb(options: &BTreeMap<String, String>) -> Vec<Value> {
         let value = options.get(*name).map_or(*default, String::as_str);
         json!({ *name: value })
     });
-    let theirs = options.iter().filter(|(name, _)| defaults.iter().all(|(ours, _)| ours != name)).map(|(name, value)| {
-        let is_flag = INITDB_FLAGS.contains(&name.as_str()) && value == "true";
-        if is_flag { json!(name) } else { json!({ name: value }) }
-    });
+    let theirs = options.iter().filter(|(name, _)| defaults.iter().all(|(ours, _)| ours != name)).map(
+        |(name, value)| {
+            let is_flag = INITDB_FLAGS.contains(&name.as_str()) && value == "true";
+            if is_flag { json!(name) } else { json!({ name: value }) }
+        },
+    );
     ours.chain(theirs).collect()
 }

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
+use k8s_openapi::api::core::v1::{
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -25,7 +27,10 @@ pub(super) fn stateful_set(cluster: &Cluster) -> StatefulSet {
         metadata: meta(cluster, name.clone(), cluster.labels.full(), Default::default()),
         spec: Some(StatefulSetSpec {
             replicas: Some(cluster.members),
-            selector: LabelSelector { match_labels: Some(cluster.labels.selector()), match_expressions: None },
+            selector: LabelSelector {
+                match_labels: Some(cluster.labels.selector()),
+                match_expressions: None,
+            },
             service_name: Some(name),
             pod_management_policy: Some(
                 if cluster.pod.parallel { "Parallel" } else { "OrderedReady" }.to_owned(),

@@ -66,10 +66,13 @@ fn wal_archive(cluster: &Cluster, source: &CloneDescription, timestamp: &str) ->
             all.extend(if let Some(bucket) = &cloud.wal_s3_bucket {
                 vec![literal("CLONE_WAL_S3_BUCKET", bucket)]
             } else if let Some(bucket) = &cloud.wal_gs_bucket {
-                let credentials = given("CLONE_GOOGLE_APPLICATION_CREDENTIALS", cloud.gcp_credentials.as_deref());
+                let credentials =
+                    given("CLONE_GOOGLE_APPLICATION_CREDENTIALS", cloud.gcp_credentials.as_deref());
                 std::iter::once(literal("CLONE_WAL_GS_BUCKET", bucket)).chain(credentials).collect()
             } else {
-                given("CLONE_AZURE_STORAGE_ACCOUNT", cloud.wal_az_storage_account.as_deref()).into_iter().collect()
+                given("CLONE_AZURE_STORAGE_ACCOUNT", cloud.wal_az_storage_account.as_deref())
+                    .into_iter()
+                    .collect()
             });
             let suffix = source.uid.as_ref().map(|uid| format!("/{uid}")).unwrap_or_default();
             all.push(literal("CLONE_WAL_BUCKET_SCOPE_SUFFIX", &suffix));

@@ -63,7 +63,9 @@ pub(super) fn data_mounts(cluster: &Cluster) -> Vec<VolumeMount> {
 /// The manifest's further volumes that a container mounts.
 pub(super) fn extra_mounts(cluster: &Cluster, container: &str) -> Vec<VolumeMount> {
     let extras = cluster.pod.volumes.iter().filter(|extra| extra.targets.include(container));
-    extras.map(|extra| at_sub_path(mount(&extra.volume.name, &extra.mount_path), extra.sub_path.as_ref())).collect()
+    extras
+        .map(|extra| at_sub_path(mount(&extra.volume.name, &extra.mount_path), extra.sub_path.as_ref()))
+        .collect()
 }
 
 fn mount(name: &str, path: &str) -> VolumeMount {
@@ -89,7 +91,10 @@ fn in_memory(name: &str) -> Volume {
 }
 
 fn secret(name: &str, mode: Option<i32>) -> Volume {
-    let source =
-        SecretVolumeSource { secret_name: Some(name.to_owned()), default_mode: mode, ..SecretVolumeSource::default() };
+    let source = SecretVolumeSource {
+        secret_name: Some(name.to_owned()),
+        default_mode: mode,
+        ..SecretVolumeSource::default()
+    };
     Volume { name: name.to_owned(), secret: Some(source), ..Volume::default() }
 }

@@ -85,7 +85,12 @@ fn switches<'a>(role: MemberRole, spec: &'a PostgresqlSpec, config: &OperatorCon
     }
 }
 
-fn exposure(role: MemberRole, identity: &Identity, spec: &PostgresqlSpec, config: &OperatorConfig) -> Exposure {
+fn exposure(
+    role: MemberRole,
+    identity: &Identity,
+    spec: &PostgresqlSpec,
+    config: &OperatorConfig,
+) -> Exposure {
     let switches = switches(role, spec, config);
     let traffic_policy = config.load_balancer.external_traffic_policy.as_str().to_owned();
     let kind = if switches.node_port {

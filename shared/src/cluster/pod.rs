@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{
-    Container, EnvFromSource, EnvVar, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Probe,
-    ResourceRequirements, Toleration, TopologySpreadConstraint, Volume,
+    Container, EnvFromSource, EnvVar, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
+    Probe, ResourceRequirements, Toleration, TopologySpreadConstraint, Volume,
 };
 
 use crate::annotations::{AnnotationMap, IAM_ROLE};
@@ -145,7 +145,11 @@ impl Pod {
         let spec = &manifest.spec;
         let (general, kubernetes) = (&config.general, &config.kubernetes);
         Self {
-            image: spec.docker_image.clone().filter(|i| !i.is_empty()).unwrap_or_else(|| general.docker_image.clone()),
+            image: spec
+                .docker_image
+                .clone()
+                .filter(|i| !i.is_empty())
+                .unwrap_or_else(|| general.docker_image.clone()),
             resources: database_resources(manifest, config),
             annotations: pod_annotations(spec, config),
             service_account: kubernetes.pod_service_account_name.clone(),
@@ -153,7 +157,10 @@ impl Pod {
             parallel: kubernetes.pod_management_policy == PodManagementPolicy::Parallel,
             security: security(spec, config),
             scheduler: spec.scheduler_name.clone(),
-            priority_class: spec.pod_priority_class_name.clone().or(kubernetes.pod_priority_class_name.clone()),
+            priority_class: spec
+                .pod_priority_class_name
+                .clone()
+                .or(kubernetes.pod_priority_class_name.clone()),
             liveness_probe: spec.liveness_probe.clone().or(kubernetes.liveness_probe.clone()),
             readiness_probe: kubernetes.enable_readiness_probe,
             shared_memory: spec.enable_shm_volume.unwrap_or(general.enable_shm_volume),
@@ -178,7 +185,8 @@ impl Pod {
 fn database_resources(manifest: &Postgresql, config: &OperatorConfig) -> ResourceRequirements {
     let key = config.general.ignore_resources_limits_annotation_key.as_ref();
     let annotations = manifest.metadata.annotations.as_ref();
-    let unbounded = key.is_some_and(|key| annotations.is_some_and(|all| all.get(key).is_some_and(|v| v == "true")));
+    let unbounded =
+        key.is_some_and(|key| annotations.is_some_and(|all| all.get(key).is_some_and(|v| v == "true")));
     let bounds = bounds(config);
     resources::requirements(
         manifest.spec.resources.as_ref(),
@@ -236,7 +244,8 @@ fn security(spec: &PostgresqlSpec, config: &OperatorConfig) -> Security {
 
 fn secret_mount(config: &OperatorConfig) -> Option<SecretMount> {
     let cloud = &config.aws_or_gcp;
-    let (secret, path) = (cloud.additional_secret_mount.clone()?, cloud.additional_secret_mount_path.clone()?);
+    let (secret, path) =
+        (cloud.additional_secret_mount.clone()?, cloud.additional_secret_mount_path.clone()?);
     Some(SecretMount { secret, path })
 }
 
@@ -248,7 +257,8 @@ fn tls(section: &TlsDescription) -> Option<Tls> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let ca_secret = given(&section.ca_secret_name);
     let ca_folder = if ca_secret.is_some() { TLS_CA_PATH } else { TLS_PATH };
-    let file = |name: Option<String>, default: &str| format!("{TLS_PATH}/{}", name.as_deref().unwrap_or(default));
+    let file =
+        |name: Option<String>, default: &str| format!("{TLS_PATH}/{}", name.as_deref().unwrap_or(default));
     (!section.secret_name.is_empty()).then(|| Tls {
         secret: section.secret_name.clone(),
         certificate: file(given(&section.certificate_file), "tls.crt"),
@@ -292,13 +302,19 @@ fn node_affinity(own: Option<&NodeAffinity>, config: &OperatorConfig) -> Option<
         }
         NodeReadinessLabelMerge::And | NodeReadinessLabelMerge::Or => terms.push(ready_term),
     }
-    affinity.required_during_scheduling_ignored_during_execution = Some(NodeSelector { node_selector_terms: terms });
+    affinity.required_during_scheduling_ignored_during_execution =
+        Some(NodeSelector { node_selector_terms: terms });
     Some(affinity)
 }
 
 /// Sidecars in order of precedence, manifest first; of two with one name the first stays.
 fn sidecars(spec: &PostgresqlSpec, config: &OperatorConfig) -> Vec<Container> {
-    let own = spec.sidecars.iter().flatten().enumerate().map(|(index, sidecar)| own_sidecar(index, sidecar, config));
+    let own = spec
+        .sidecars
+        .iter()
+        .flatten()
+        .enumerate()
+        .map(|(index, sidecar)| own_sidecar(index, sidecar, config));
     let by_image = config.general.sidecar_docker_images.iter().map(|(name, image)| Container {
         name: name.clone(),
         image: Some(image.clone()),
@@ -317,7 +333,11 @@ fn sidecars(spec: &PostgresqlSpec, config: &OperatorConfig) -> Vec<Container> {
 
 fn own_sidecar(index: usize, sidecar: &Sidecar, config: &OperatorConfig) -> Container {
     Container {
-        name: sidecar.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| format!("sidecar-{index}")),
+        name: sidecar
+            .name
+            .clone()
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| format!("sidecar-{index}")),
         image: sidecar.image.clone(),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         ports: sidecar.ports.clone(),

@@ -69,7 +69,8 @@ fn dynamic_config(
     standby: Option<&api::StandbyDescription>,
     config: &OperatorConfig,
 ) -> DynamicConfig {
-    let seconds = |value: Option<i64>| value.and_then(|seconds| u32::try_from(seconds).ok()).filter(|s| *s > 0);
+    let seconds =
+        |value: Option<i64>| value.and_then(|seconds| u32::try_from(seconds).ok()).filter(|s| *s > 0);
     DynamicConfig {
         ttl: seconds(patroni.ttl),
         loop_wait: seconds(patroni.loop_wait),
@@ -89,7 +90,9 @@ fn dynamic_config(
 /// Patroni's standby section, as upstream writes it.
 fn standby_cluster(standby: &api::StandbyDescription) -> StandbyCluster {
     StandbyCluster {
-        create_replica_methods: ["bootstrap_standby_with_wale", "basebackup_fast_xlog"].map(str::to_owned).into(),
+        create_replica_methods: ["bootstrap_standby_with_wale", "basebackup_fast_xlog"]
+            .map(str::to_owned)
+            .into(),
         restore_command: Some(
             r#"envdir "/run/etc/wal-e.d/env-standby" /scripts/restore_command.sh "%f" "%p""#.to_owned(),
         ),

@@ -17,8 +17,8 @@ use crate::roles::{self, DatabaseName, RoleFlags, RoleInputs, RoleName, RoleSet}
 use crate::version::PostgresVersion;
 
 use super::{
-    Budgets, ClaimRetention, Cluster, DataVolume, Identity, Network, Origin, Pod, Policy, Postgres, References,
-    ServiceAccountTemplate, SubPath, SystemUsers,
+    Budgets, ClaimRetention, Cluster, DataVolume, Identity, Network, Origin, Pod, Policy, Postgres,
+    References, ServiceAccountTemplate, SubPath, SystemUsers,
 };
 
 impl Cluster {
@@ -101,7 +101,8 @@ pub(crate) fn members(manifest: &Postgresql, config: &OperatorConfig) -> i32 {
     let asked = manifest.spec.number_of_instances;
     let key = config.general.ignore_instance_limits_annotation_key.as_ref();
     let annotations = manifest.metadata.annotations.as_ref();
-    let unbounded = key.is_some_and(|key| annotations.is_some_and(|all| all.get(key).is_some_and(|v| v == "true")));
+    let unbounded =
+        key.is_some_and(|key| annotations.is_some_and(|all| all.get(key).is_some_and(|v| v == "true")));
     if unbounded || (manifest.spec.standby.is_some() && asked == 1) {
         return asked;
     }
@@ -138,7 +139,8 @@ fn budgets(identity: &Identity, spec: &PostgresqlSpec, config: &OperatorConfig) 
     let kubernetes = &config.kubernetes;
     let patroni = spec.patroni.clone().unwrap_or_default();
     let strict = !kubernetes.pdb_master_label_selector && patroni.synchronous_mode_strict == Some(true);
-    let synchronous = patroni.synchronous_node_count.and_then(|count| i32::try_from(count).ok()).unwrap_or(1).max(1);
+    let synchronous =
+        patroni.synchronous_node_count.and_then(|count| i32::try_from(count).ok()).unwrap_or(1).max(1);
     Budgets {
         primary_name: names::primary_budget(&kubernetes.pdb_name_format, &identity.name),
         select_primary: kubernetes.pdb_master_label_selector,
@@ -198,10 +200,14 @@ fn roles(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldError
     let spec = &manifest.spec;
     let users = FieldPath::new("configuration").field("users");
     let superuser = role_name(&config.users.super_username, users.field("super_username"), errors);
-    let replication_user = role_name(&config.users.replication_username, users.field("replication_username"), errors);
-    let (Some(superuser), Some(replication_user)) = (superuser, replication_user) else { return RoleSet::default() };
+    let replication_user =
+        role_name(&config.users.replication_username, users.field("replication_username"), errors);
+    let (Some(superuser), Some(replication_user)) = (superuser, replication_user) else {
+        return RoleSet::default();
+    };
     let own = spec.standby.is_none();
-    let admin = config.teams_api.team_admin_role.as_ref().filter(|_| config.teams_api.enable_admin_role_for_users);
+    let admin =
+        config.teams_api.team_admin_role.as_ref().filter(|_| config.teams_api.enable_admin_role_for_users);
     let inputs = RoleInputs {
         users: if own { manifest_users(spec, errors) } else { BTreeMap::new() },
         databases: if own { manifest_databases(spec, errors) } else { BTreeMap::new() },
@@ -232,7 +238,9 @@ fn manifest_users(spec: &PostgresqlSpec, errors: &mut FieldErrors) -> BTreeMap<R
         let name = role_name(text, path.key(text), errors);
         match (name, RoleFlags::parse(flags.as_deref().unwrap_or_default())) {
             (Some(name), Ok(flags)) => drop(users.insert(name, flags)),
-            (_, Err(wrong)) => wrong.iter().for_each(|error| errors.invalid(path.key(text), error.to_string())),
+            (_, Err(wrong)) => {
+                wrong.iter().for_each(|error| errors.invalid(path.key(text), error.to_string()))
+            }
             (None, Ok(_)) => {}
         }
     }

@@ -63,7 +63,9 @@ fn filled(asked: Option<&ResourceAmounts>, defaults: &Amounts) -> Amounts {
     for (name, text) in defaults.iter().filter(|(_, text)| is_given(text)) {
         amounts.insert(name.clone(), text.clone());
     }
-    for (name, text) in asked.into_iter().flat_map(ResourceAmounts::entries).filter(|(_, text)| is_given(text)) {
+    for (name, text) in
+        asked.into_iter().flat_map(ResourceAmounts::entries).filter(|(_, text)| is_given(text))
+    {
         amounts.insert(name.to_owned(), text.to_owned());
     }
     amounts
@@ -111,7 +113,12 @@ mod tests {
     }
 
     /// `request cpu/memory, limit cpu/memory`, as in the tables of the contract.
-    fn effective(requests: Option<ResourceAmounts>, limits: Option<ResourceAmounts>, bound: bool, to_limit: bool) -> String {
+    fn effective(
+        requests: Option<ResourceAmounts>,
+        limits: Option<ResourceAmounts>,
+        bound: bool,
+        to_limit: bool,
+    ) -> String {
         let defaults = Defaults { requests: amounts("100m", "100Mi"), limits: amounts("1", "500Mi") };
         let bounds = Bounds { min_limits: amounts("250m", "250Mi"), max_requests: amounts("500m", "1Gi") };
         let resources = Resources { requests, limits };

@@ -98,7 +98,8 @@ pub fn between(current: &Resources, desired: &Resources) -> Vec<Difference> {
         .into_iter()
         .filter_map(|(name, wanted)| {
             let live = present.iter().find(|(other, _)| *other == name).map(|(_, live)| live);
-            let compared = if name.kind.is_known_by_metadata() { metadata_of(&wanted) } else { wanted.clone() };
+            let compared =
+                if name.kind.is_known_by_metadata() { metadata_of(&wanted) } else { wanted.clone() };
             let field = live.map(|live| object::first_difference(&compared, live));
             match field {
                 Some(None) => None,
@@ -122,9 +123,8 @@ fn fixed_differs(desired: &Value, live: &Value) -> bool {
         let pointer = format!("/{}", path.replace('.', "/"));
         let nothing = Value::Null;
         let part = |of: &Value| of.pointer(&pointer).cloned();
-        part(desired).is_some_and(|want| {
-            object::first_difference(&want, &part(live).unwrap_or(nothing)).is_some()
-        })
+        part(desired)
+            .is_some_and(|want| object::first_difference(&want, &part(live).unwrap_or(nothing)).is_some())
     })
 }
 

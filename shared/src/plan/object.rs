@@ -35,7 +35,9 @@ fn differs(desired: &Value, live: &Value, path: &mut Vec<String>) -> bool {
             })
         }
         (want, Value::Null) => !is_nothing(want),
-        (Value::String(want), Value::String(have)) if want != have => !(is_amount(path) && same_amount(want, have)),
+        (Value::String(want), Value::String(have)) if want != have => {
+            !(is_amount(path) && same_amount(want, have))
+        }
         (want, have) => want != have && !(is_nothing(want) && is_nothing(have)),
     }
 }
@@ -80,7 +82,10 @@ mod tests {
             first_difference(&desired, &json!({"spec": {"ports": [{"port": 5433}]}})).as_deref(),
             Some("spec.ports.0.port")
         );
-        assert_eq!(first_difference(&desired, &json!({"spec": {"ports": []}})).as_deref(), Some("spec.ports"));
+        assert_eq!(
+            first_difference(&desired, &json!({"spec": {"ports": []}})).as_deref(),
+            Some("spec.ports")
+        );
         assert_eq!(first_difference(&desired, &json!({})).as_deref(), Some("spec.ports"));
     }
 

@@ -25,7 +25,9 @@ const RESTART_FIELDS: &[(&str, Extract)] = &[
     ("env", env),
     ("resources", resources),
     ("ports", |template| of_containers(template, |container| json!(container.ports))),
-    ("probes", |template| of_containers(template, |c| json!([c.liveness_probe, c.readiness_probe, c.startup_probe]))),
+    ("probes", |template| {
+        of_containers(template, |c| json!([c.liveness_probe, c.readiness_probe, c.startup_probe]))
+    }),
     ("command", |template| of_containers(template, |container| json!([container.command, container.args]))),
     ("mounts", |template| of_containers(template, |container| json!(container.volume_mounts))),
     ("containerSecurity", |template| of_containers(template, |container| json!(container.security_context))),
@@ -36,7 +38,9 @@ const RESTART_FIELDS: &[(&str, Extract)] = &[
     ("gracePeriod", |template| of_pod(template, |pod| json!(pod.termination_grace_period_seconds))),
     ("podSecurity", |template| of_pod(template, |pod| json!(pod.security_context))),
     ("scheduling", |template| {
-        of_pod(template, |pod| json!([pod.affinity, pod.tolerations, pod.topology_spread_constraints, pod.scheduler_name]))
+        of_pod(template, |pod| {
+            json!([pod.affinity, pod.tolerations, pod.topology_spread_constraints, pod.scheduler_name])
+        })
     }),
     ("priorityClass", |template| of_pod(template, |pod| json!(pod.priority_class_name))),
     ("labels", |template| json!(template.metadata.as_ref().and_then(|metadata| metadata.labels.clone()))),
@@ -89,7 +93,10 @@ fn of_pod(template: &PodTemplateSpec, part: fn(&PodSpec) -> Value) -> Value {
 /// A part of each container, by name.
 fn of_containers(template: &PodTemplateSpec, part: fn(&Container) -> Value) -> Value {
     let containers = template.spec.iter().flat_map(|pod| &pod.containers);
-    containers.map(|container| (container.name.clone(), part(container))).collect::<serde_json::Map<_, _>>().into()
+    containers
+        .map(|container| (container.name.clone(), part(container)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// The database's image. Sidecars' images count as sidecars, so that lazy upgrades hold only for Spilo.
@@ -111,18 +118,30 @@ fn resources(template: &PodTemplateSpec) -> Value {
 }
 
 /// Amounts by value: `0.5` and `500m` are the same request.
-fn amounts(quantities: Option<BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>>) -> Value {
-    let value = |text: &str| text.parse::<crate::quantity::Amount>().map_or(json!(text), |amount| json!(amount.to_string()));
-    quantities.into_iter().flatten().map(|(name, quantity)| (name, value(&quantity.0))).collect::<serde_json::Map<_, _>>().into()
+fn amounts(
+    quantities: Option<BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>>,
+) -> Value {
+    let value = |text: &str| {
+        text.parse::<crate::quantity::Amount>().map_or(json!(text), |amount| json!(amount.to_string()))
+    };
+    quantities
+        .into_iter()
+        .flatten()
+        .map(|(name, quantity)| (name, value(&quantity.0)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// Variables by name; what is read only at bootstrap is left out.
 fn env(template: &PodTemplateSpec) -> Value {
     of_containers(template, |container| {
-        let variables = container.env.iter().flatten().filter(|variable| !variable.name.starts_with("CLONE_"));
+        let variables =
+            container.env.iter().flatten().filter(|variable| !variable.name.starts_with("CLONE_"));
         let by_name: BTreeMap<&str, Value> = variables
             .map(|variable| match (variable.name.as_str(), &variable.value) {
-                (crate::build::SPILO_CONFIGURATION, Some(text)) => (crate::build::SPILO_CONFIGURATION, local_half(text)),
+                (crate::build::SPILO_CONFIGURATION, Some(text)) => {
+                    (crate::build::SPILO_CONFIGURATION, local_half(text))
+                }
                 (name, _) => (name, json!([variable.value, variable.value_from])),
             })
             .collect();

@@ -13,7 +13,8 @@ impl Look<'_> {
     /// The member to promote, if any is fit.
     pub(super) fn candidate(&self) -> Option<&str> {
         let view = self.seen.patroni.as_ref()?;
-        let limit = view.config.get("maximum_lag_on_failover").and_then(|lag| lag.as_u64()).unwrap_or(MAXIMUM_LAG);
+        let limit =
+            view.config.get("maximum_lag_on_failover").and_then(|lag| lag.as_u64()).unwrap_or(MAXIMUM_LAG);
         let synchronous = view.config.get("synchronous_mode").is_some_and(|mode| *mode != false);
         view.members
             .replicas()

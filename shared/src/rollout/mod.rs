@@ -34,7 +34,13 @@ pub struct Applied {
 }
 
 /// The next step towards `desired`, given what was applied and seen.
-pub fn next(cluster: &Cluster, desired: &Resources, applied: &Applied, seen: &Observed, now: Timestamp) -> Step {
+pub fn next(
+    cluster: &Cluster,
+    desired: &Resources,
+    applied: &Applied,
+    seen: &Observed,
+    now: Timestamp,
+) -> Step {
     let look = Look::new(cluster, desired, applied, seen, now);
     RULES.iter().find_map(|rule| rule(&look)).unwrap_or(Step::Settled)
 }
@@ -152,7 +158,9 @@ impl<'a> Look<'a> {
     /// Whether Patroni counts a pod as a member that is what it should be.
     fn follows(&self, pod: &ObservedPod) -> bool {
         let patroni = self.seen.patroni.as_ref();
-        patroni.and_then(|view| view.members.get(&pod.identity.name)).is_some_and(crate::patroni::Member::is_healthy)
+        patroni
+            .and_then(|view| view.members.get(&pod.identity.name))
+            .is_some_and(crate::patroni::Member::is_healthy)
     }
 
     /// Wait, and look again after `pause` if nothing happens before.

@@ -129,7 +129,8 @@ fn a_rolling_update_takes_replicas_first_then_hands_over_then_takes_the_old_prim
 fn nothing_is_recreated_before_the_controller_has_seen_the_new_template() {
     let mut story = Story::of(2);
     story.outdated(1);
-    story.applied.stateful_set = Some(ObservedStatefulSet { generation: 2, observed_generation: 1, replicas: 2 });
+    story.applied.stateful_set =
+        Some(ObservedStatefulSet { generation: 2, observed_generation: 1, replicas: 2 });
     assert_eq!(story.step(), "waiting for the StatefulSet's controller");
 }
 
