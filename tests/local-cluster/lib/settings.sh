@@ -74,6 +74,10 @@ node_namespace() { echo "$CLUSTER_NAME-n$1"; }
 
 # check_settings: refuses values that would only fail much later, or not at all.
 check_settings() {
+  local name
+  for name in "${NODE_NAMES[@]}"; do
+    [[ $name =~ ^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$ ]] || fail "LOCAL_CLUSTER_NODE_NAMES has '$name'" "lower-case letters, digits and '-'"
+  done
   [[ $CLUSTER_NAME =~ ^[a-z][a-z0-9-]{0,9}$ ]] || fail "LOCAL_CLUSTER_NAME '$CLUSTER_NAME' is no usable name" "lower-case letters, digits and '-', at most 10, a letter first"
   [[ $NODE_COUNT =~ ^[1-9]$ ]] || fail "LOCAL_CLUSTER_NODES is '$NODE_COUNT'" "a number from 1 to 9"
   [[ $API_PORT =~ ^[1-9][0-9]{3,4}$ ]] || fail "LOCAL_CLUSTER_PORT is '$API_PORT'" "a number from 1024 to 65535"
