@@ -175,17 +175,5 @@ fn assert_only_gains(before: &Value, after: &Value, place: &str) {
 fn configuration(path: &Path) -> OperatorConfig {
     let Some(data) = yaml(path) else { return OperatorConfig::default() };
     let data: BTreeMap<String, String> = serde_json::from_value(data).unwrap();
-    let mut config = serde_json::to_value(OperatorConfig::default()).unwrap();
-    for (key, text) in &data {
-        let groups = config.as_object_mut().unwrap();
-        let group = if groups.contains_key(key) {
-            groups
-        } else {
-            let holds = |group: &&mut Value| group.as_object().is_some_and(|group| group.contains_key(key));
-            groups.values_mut().find(holds).unwrap().as_object_mut().unwrap()
-        };
-        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
-        group.insert(key.clone(), value);
-    }
-    serde_json::from_value(config).unwrap()
+    OperatorConfig::from_config_map(&data).unwrap_or_else(|errors| panic!("{}: {errors}", path.display()))
 }

@@ -243,6 +243,47 @@ mod tests {
         assert_eq!(told(fields, &config).len(), 1);
     }
 
+    /// Old and new manifest and configuration of every case of the catalogue that can be read.
+    fn catalogue() -> Vec<(Option<Postgresql>, Postgresql, OperatorConfig)> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/admission");
+        let cases = std::fs::read_dir(folder).unwrap().map(|case| case.unwrap().path());
+        let read = |path: std::path::PathBuf| -> Option<Postgresql> {
+            serde_saphyr::from_str(&std::fs::read_to_string(path).ok()?).ok()
+        };
+        let config = |path: std::path::PathBuf| {
+            let data = std::fs::read_to_string(path).ok()?;
+            OperatorConfig::from_config_map(&serde_saphyr::from_str(&data).ok()?).ok()
+        };
+        cases
+            .filter_map(|case| {
+                let config = config(case.join("configuration.yaml")).unwrap_or_default();
+                Some((read(case.join("old.yaml")), read(case.join("new.yaml"))?, config))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_check_and_transition_is_hit_by_a_case_of_the_catalogue() {
+        let cases = catalogue();
+        assert!(cases.len() > 100, "only {} cases could be read", cases.len());
+        for (index, check) in CHECKS.iter().enumerate() {
+            let hit = cases.iter().any(|(_, new, config)| {
+                let mut errors = FieldErrors::default();
+                check(new, config, &mut errors);
+                !errors.is_empty()
+            });
+            assert!(hit, "no case for CHECKS[{index}]");
+        }
+        for (index, transition) in TRANSITIONS.iter().enumerate() {
+            let hit = cases.iter().any(|(old, new, config)| {
+                let mut errors = FieldErrors::default();
+                old.iter().for_each(|old| transition(old, new, config, &mut errors));
+                !errors.is_empty()
+            });
+            assert!(hit, "no case for TRANSITIONS[{index}]");
+        }
+    }
+
     #[test]
     fn no_check_trips_over_an_empty_manifest() {
         let mut errors = FieldErrors::default();
