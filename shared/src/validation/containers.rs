@@ -13,7 +13,7 @@ use super::{environment, text};
 pub(super) const DATABASE: &str = "postgres";
 
 /// What the database's container listens on, and for what.
-const DATABASE_PORTS: &[(i32, &str)] = &[(5432, "PostgreSQL"), (8008, "Patroni"), (8080, "Spilo")];
+const DATABASE_PORTS: &[(i32, &str)] = &[(5432, "PostgreSQL"), (8008, "Patroni")];
 
 /// What the operator sets in every sidecar before the manifest's own variables.
 const SIDECAR_VARIABLES: &[&str] = &["POD_NAME", "POD_NAMESPACE", "POSTGRES_USER", "POSTGRES_PASSWORD"];
@@ -98,7 +98,7 @@ pub(super) fn images(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fie
         ),
     ];
     for (path, image) in own {
-        if let Some(image) = image.filter(|image| image.is_empty() || image.contains(char::is_whitespace)) {
+        if let Some(image) = image.filter(|image| image.contains(char::is_whitespace)) {
             errors.invalid(path, format!("\"{image}\" is not an image; write registry/name:tag"));
         }
     }

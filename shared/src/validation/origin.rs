@@ -39,17 +39,17 @@ pub(super) fn clone(manifest: &Postgresql, config: &OperatorConfig, errors: &mut
         errors.required(path, "is required: the name of the cluster to clone");
     } else if !text::is_dns_1035_label(&clone.cluster) || clone.cluster.len() > 63 {
         errors.invalid(path, format!("\"{}\" cannot be the name of a cluster", clone.cluster));
-    } else if clone.timestamp.is_none() && clone.cluster == manifest.name_any() {
+    } else if text::given(&clone.timestamp).is_none() && clone.cluster == manifest.name_any() {
         errors.invalid(
             path,
             "is this cluster itself; name another one, or set clone.timestamp to restore its archive",
         );
     }
-    if let Some(uid) = clone.uid.as_deref().filter(|uid| !is_uuid(uid)) {
+    if let Some(uid) = text::given(&clone.uid).filter(|uid| !is_uuid(uid)) {
         let message = format!("\"{uid}\" is not a UID; take metadata.uid of the source's manifest");
         errors.invalid(clone_path().field("uid"), message);
     }
-    if let Some(timestamp) = &clone.timestamp {
+    if let Some(timestamp) = text::given(&clone.timestamp) {
         if let Err(message) = moment(timestamp) {
             errors.invalid(clone_path().field("timestamp"), format!("\"{timestamp}\" {message}"));
         }
@@ -73,7 +73,7 @@ fn archive(
         || config.kubernetes.pod_environment_secret.is_some();
     let from_environment = manifest.spec.env_from.is_some()
         || manifest.spec.env.iter().flatten().any(|variable| variable.name.starts_with("CLONE_"));
-    if clone.s3_wal_path.is_none() && !configured && !from_environment {
+    if text::given(&clone.s3_wal_path).is_none() && !configured && !from_environment {
         let message = "is required with clone.timestamp: the operator has no WAL bucket configured";
         errors.required(clone_path().field("s3_wal_path"), message);
     }
@@ -81,13 +81,13 @@ fn archive(
 
 /// Where the archive is and how to open it.
 fn storage(clone: &CloneDescription, errors: &mut FieldErrors) {
-    location(clone_path().field("s3_wal_path"), clone.s3_wal_path.as_deref(), "s3://", errors);
-    if let Some(endpoint) = clone.s3_endpoint.as_deref().filter(|url| !is_http_url(url)) {
+    location(clone_path().field("s3_wal_path"), text::given(&clone.s3_wal_path), "s3://", errors);
+    if let Some(endpoint) = text::given(&clone.s3_endpoint).filter(|url| !is_http_url(url)) {
         let message =
             format!("\"{endpoint}\" is not a URL; write for example https://s3.eu-central-1.amazonaws.com");
         errors.invalid(clone_path().field("s3_endpoint"), message);
     }
-    match (&clone.s3_access_key_id, &clone.s3_secret_access_key) {
+    match (text::given(&clone.s3_access_key_id), text::given(&clone.s3_secret_access_key)) {
         (Some(_), None) => {
             errors.required(clone_path().field("s3_secret_access_key"), "is required with s3_access_key_id");
         }
@@ -115,7 +115,7 @@ fn location(path: FieldPath, value: Option<&str>, scheme: &str, errors: &mut Fie
 pub(super) fn standby(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
     let Some(standby) = &manifest.spec.standby else { return };
     let path = standby_path();
-    let given = |value: &Option<String>| value.as_deref().is_some_and(|text| !text.is_empty());
+    let given = |value: &Option<String>| text::given(value).is_some();
     let (host, s3, gs) =
         (given(&standby.standby_host), given(&standby.s3_wal_path), given(&standby.gs_wal_path));
     if !host && !s3 && !gs {
@@ -130,14 +130,14 @@ pub(super) fn standby(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fi
     if gs {
         location(path.field("gs_wal_path"), standby.gs_wal_path.as_deref(), "gs://", errors);
     }
-    if let Some(port) = &standby.standby_port {
+    if let Some(port) = text::given(&standby.standby_port) {
         if !port.parse::<u16>().is_ok_and(|port| port > 0) {
             errors.invalid(path.field("standby_port"), format!("\"{port}\" is not a port; write 1 to 65535"));
         } else if !host {
             errors.required(path.field("standby_host"), "is required with standby_port");
         }
     }
-    if let Some(slot) = &standby.standby_primary_slot_name {
+    if let Some(slot) = text::given(&standby.standby_primary_slot_name) {
         if !text::is_slot_name(slot) {
             let message = format!(
                 "\"{slot}\" cannot name a slot; use at most 63 lower-case letters, digits and underscores"

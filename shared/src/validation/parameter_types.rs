@@ -40,7 +40,7 @@ const TYPES: &[(&str, Type)] = &[
     ("autovacuum_freeze_max_age", Integer(100_000, 2_000_000_000)),
     ("autovacuum_max_workers", Integer(1, 262_143)),
     ("autovacuum_naptime", Time("s", 1, 2_147_483)),
-    ("autovacuum_vacuum_cost_delay", Real(-1.0, 100.0)),
+    ("autovacuum_vacuum_cost_delay", Time("ms", -1, 100)),
     ("autovacuum_vacuum_cost_limit", Integer(-1, 10_000)),
     ("autovacuum_vacuum_scale_factor", Real(0.0, 100.0)),
     ("autovacuum_vacuum_threshold", Integer(0, MAX)),
@@ -220,12 +220,18 @@ fn named(bound: i64, base: &str) -> String {
     }
 }
 
-/// A whole number as PostgreSQL reads one: decimal, or hexadecimal behind `0x`.
+/// A whole number as PostgreSQL reads one: decimal (rounded where it has a fraction), or hexadecimal behind `0x`.
 fn whole(value: &str) -> Option<i64> {
-    match value.strip_prefix("0x") {
-        Some(digits) => i64::from_str_radix(digits, 16).ok(),
-        None => value.parse().ok(),
+    if let Some(digits) = value.strip_prefix("0x") {
+        return i64::from_str_radix(digits, 16).ok();
     }
+    let number = value.parse::<f64>().ok().filter(|number| number.is_finite())?;
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a cast from a float saturates, and no range is that wide"
+    )]
+    let rounded = number.round_ties_even() as i64;
+    Some(rounded)
 }
 
 /// `on`, `off`, `true`, `false`, `yes`, `no`, `1`, `0`, and their beginnings as far as they are unique.
@@ -255,7 +261,8 @@ mod tests {
             ("shared_buffers", &["128MB", "1 GB", "16384", "0.5GB"]),
             ("work_mem", &["4096", "64kB", "1.5MB"]),
             ("statement_timeout", &["0", "30s", "5min", "1.5h", "250"]),
-            ("max_connections", &["100", "0x64"]),
+            ("max_connections", &["100", "0x64", "1e2", "99.9"]),
+            ("autovacuum_vacuum_cost_delay", &["2ms", "-1", "1.5"]),
             ("random_page_cost", &["1.1", "4", "1e1"]),
             ("log_min_duration_statement", &["-1", "250ms"]),
             ("wal_level", &["logical", "Replica"]),
@@ -274,7 +281,7 @@ mod tests {
             ("shared_buffers", &["128mb", "1Gi", "8", "10%", "", "1GB2"]),
             ("work_mem", &["4M", "-1", "1kB"]),
             ("statement_timeout", &["5m", "30sec", "soon", "-5"]),
-            ("max_connections", &["100.5", "many", "0", "1e9"]),
+            ("max_connections", &["many", "0", "1e9", "inf", ""]),
             ("random_page_cost", &["cheap", "-1"]),
             ("wal_level", &["full"]),
         ] {

@@ -176,7 +176,9 @@ pub(super) fn pg_hba(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fie
 }
 
 fn hba_line(line: &str) -> Result<(), String> {
-    let fields: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
+    let listed = line.split('#').next().unwrap_or_default().split(',').map(str::trim_start);
+    let listed = listed.collect::<Vec<_>>().join(",");
+    let fields: Vec<&str> = listed.split_whitespace().collect();
     let Some(first) = fields.first() else { return Ok(()) };
     if first.starts_with("include") || line.contains('"') {
         return Ok(()); // names in quotes may hold blanks; PostgreSQL reads them
@@ -211,6 +213,7 @@ mod tests {
             "host all all 10.0.0.0 255.0.0.0 scram-sha-256",
             "hostssl all +zalandos all pam",
             "host replication standby samenet scram-sha-256 clientcert=verify-full",
+            "host orders, billing app all md5",
             "# only a comment",
             "",
             r#"host "my db" all all md5"#,

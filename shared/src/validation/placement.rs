@@ -176,7 +176,9 @@ pub(super) fn annotations(manifest: &Postgresql, _: &OperatorConfig, errors: &mu
         ("masterServiceAnnotations", &spec.master_service_annotations),
         ("replicaServiceAnnotations", &spec.replica_service_annotations),
     ] {
-        for key in map.iter().flat_map(BTreeMap::keys).filter(|key| !text::is_qualified_name(key)) {
+        for key in
+            map.iter().flat_map(BTreeMap::keys).filter(|key| !text::is_qualified_name(&key.to_lowercase()))
+        {
             let message =
                 format!("\"{key}\" cannot be the key of an annotation; write name or example.com/name");
             errors.invalid(FieldPath::spec().field(name).key(key), message);

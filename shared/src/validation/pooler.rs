@@ -22,10 +22,11 @@ pub(super) fn wanted(spec: &PostgresqlSpec) -> bool {
 /// The pooler's user and schema.
 pub(super) fn names(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
     let Some(pooler) = &manifest.spec.connection_pooler else { return };
-    if let Some(user) = &pooler.user {
+    if let Some(user) = text::given(&pooler.user) {
         let path = path().field("user");
         let system = [&config.users.super_username, &config.users.replication_username];
-        if system.contains(&user) || config.teams_api.protected_role_names.contains(user) {
+        let mut taken = system.into_iter().chain(&config.teams_api.protected_role_names);
+        if taken.any(|role| role == user) {
             let message =
                 format!("\"{user}\" is a role with rights of its own; choose another user for the pooler");
             errors.forbidden(path, message);
@@ -38,7 +39,7 @@ pub(super) fn names(manifest: &Postgresql, config: &OperatorConfig, errors: &mut
             errors.invalid(path, message);
         }
     }
-    if let Some(schema) = &pooler.schema {
+    if let Some(schema) = text::given(&pooler.schema) {
         let path = path().field("schema");
         if text::is_reserved_by_postgres(schema) {
             errors.forbidden(path, format!("\"{schema}\" is reserved by PostgreSQL; choose another name"));

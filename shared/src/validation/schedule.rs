@@ -6,6 +6,8 @@ use crate::api::{MaintenanceWindow, Postgresql};
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
 
+use super::text;
+
 /// A field of a cron line: its name, its bounds, and the words that may stand for numbers, beginning at the lower.
 struct CronField {
     name: &'static str,
@@ -55,7 +57,9 @@ pub(super) fn logical_backup(manifest: &Postgresql, _: &OperatorConfig, errors: 
     {
         errors.invalid(FieldPath::spec().field("logicalBackupSchedule"), format!("\"{schedule}\" {message}"));
     }
-    if let Some(retention) = manifest.spec.logical_backup_retention.as_deref().filter(|text| !is_span(text)) {
+    if let Some(retention) =
+        text::given(&manifest.spec.logical_backup_retention).filter(|text| !is_span(text))
+    {
         errors.invalid(
             FieldPath::spec().field("logicalBackupRetention"),
             format!("\"{retention}\" is not a span of time; write for example \"2 weeks\" or \"30 days\""),

@@ -63,6 +63,11 @@ pub(super) fn is_reserved_by_postgres(name: &str) -> bool {
     name.starts_with("pg_")
 }
 
+/// A text that is there and not empty: upstream reads an empty one as absent.
+pub(super) fn given(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.is_empty())
+}
+
 /// The longest name PostgreSQL keeps, in bytes; it cuts a longer one without an error.
 pub(super) const LONGEST_NAME: usize = 63;
 

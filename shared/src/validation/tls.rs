@@ -21,8 +21,7 @@ pub(super) fn section(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fi
             errors.invalid(path().field(field), format!("\"{name}\" cannot be the name of a Secret"));
         }
     }
-    let given = |name: &Option<String>| name.as_deref().is_some_and(|name| !name.is_empty());
-    if given(&tls.ca_secret_name) && !given(&tls.ca_file) {
+    if text::given(&tls.ca_secret_name).is_some() && text::given(&tls.ca_file).is_none() {
         let message =
             "is required with caSecretName: the key of the CA certificate in it, for example ca.crt";
         errors.required(path().field("caFile"), message);

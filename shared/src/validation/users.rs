@@ -31,8 +31,7 @@ pub(super) fn shapes(manifest: &Postgresql, config: &OperatorConfig, errors: &mu
     for name in user_names(manifest) {
         let path = path().key(name);
         let parts = name.split('.');
-        if !parts.clone().all(|part| text::is_dns_1123_label(&part.replace('_', "-"))) || name.contains("._")
-        {
+        if !parts.clone().all(|part| text::is_dns_1123_label(&part.replace('_', "-"))) {
             errors.invalid(
                 path.clone(),
                 format!(
