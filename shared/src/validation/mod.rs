@@ -55,6 +55,7 @@ const CHECKS: &[Check] = &[
     storage::size,
     storage::performance,
     resources::amounts,
+    resources::init_containers,
     parameters::names,
     parameters::owned,
     parameters::values,

@@ -34,6 +34,32 @@ pub(super) fn amounts(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fi
     }
 }
 
+/// The resources of init containers, which the API server would refuse only with the StatefulSet.
+pub(super) fn init_containers(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    let containers = manifest.spec.init_containers.iter().flatten().enumerate();
+    for (index, resources) in containers.filter_map(|(index, it)| Some((index, it.resources.as_ref()?))) {
+        let path = FieldPath::spec().field("initContainers").index(index).field("resources");
+        for (side, amounts) in [("requests", &resources.requests), ("limits", &resources.limits)] {
+            for (name, Quantity(text)) in amounts.iter().flatten() {
+                if let Err(error) = text.parse::<Amount>() {
+                    errors.invalid(path.field(side).key(name), format!("\"{text}\" {error}"));
+                }
+            }
+        }
+        for (name, Quantity(request)) in resources.requests.iter().flatten() {
+            let limit = resources.limits.as_ref().and_then(|limits| limits.get(name));
+            let Some(Quantity(limit)) = limit else { continue };
+            if let (Ok(asked), Ok(most)) = (request.parse::<Amount>(), limit.parse::<Amount>())
+                && asked > most
+            {
+                let message =
+                    format!("{request} is more than the limit of {limit}; lower it or raise the limit");
+                errors.invalid(path.field("requests").key(name), message);
+            }
+        }
+    }
+}
+
 fn container(path: &FieldPath, resources: &Resources, errors: &mut FieldErrors) {
     let requests = side(&path.field("requests"), resources.requests.as_ref(), errors);
     let limits = side(&path.field("limits"), resources.limits.as_ref(), errors);
