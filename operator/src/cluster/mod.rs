@@ -97,7 +97,10 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         Ok(taken) => outcome.taken = taken,
         Err(error) => outcome.record(Err(error)),
     }
-    outcome.record(provision::database(&cluster, &seen, ctx).await);
+    if !next.is_act() {
+        // After an act the world is another one, and the primary perhaps, too: the next look provisions.
+        outcome.record(provision::database(&cluster, &seen, ctx).await);
+    }
     report::status(manifest, &cluster, &next, &outcome, ctx).await
 }
 

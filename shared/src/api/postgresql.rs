@@ -209,7 +209,6 @@ pub struct PostgresqlSpec {
     /// Dump all databases to object storage on a schedule.
     pub enable_logical_backup: Option<bool>,
     /// The schedule of the dumps, five cron fields.
-    #[schemars(regex(pattern = r"^(\d+|\*)(/\d+)?(\s+(\d+|\*)(/\d+)?){4}$"))]
     pub logical_backup_schedule: Option<String>,
     /// How long dumps are kept, as `date -d "<value> ago"` understands it.
     pub logical_backup_retention: Option<String>,

@@ -41,8 +41,8 @@ pub(super) fn mounts_of(cluster: &Cluster, container: &str) -> Vec<VolumeMount> 
     }
     mounts.extend(extra_mounts(cluster, container));
     if let Some(tls) = cluster.pod.tls.as_ref().filter(|_| container == DATABASE_CONTAINER) {
-        mounts.push(read_only(&tls.secret, TLS_PATH));
-        mounts.extend(tls.ca_secret.as_ref().map(|name| read_only(name, TLS_CA_PATH)));
+        mounts.push(mount(&tls.secret, TLS_PATH));
+        mounts.extend(tls.ca_secret.as_ref().map(|name| mount(name, TLS_CA_PATH)));
     }
     mounts
 }
@@ -70,10 +70,6 @@ pub(super) fn extra_mounts(cluster: &Cluster, container: &str) -> Vec<VolumeMoun
 
 fn mount(name: &str, path: &str) -> VolumeMount {
     VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() }
-}
-
-fn read_only(name: &str, path: &str) -> VolumeMount {
-    VolumeMount { read_only: Some(true), ..mount(name, path) }
 }
 
 fn at_sub_path(mut mount: VolumeMount, sub_path: Option<&SubPath>) -> VolumeMount {
