@@ -95,12 +95,7 @@ fn configuration(look: &Look<'_>) -> Option<Step> {
 }
 
 fn configuration_is_read(look: &Look<'_>) -> Option<Step> {
-    let (step, at) = look.seen.last_step.as_ref()?;
-    let view = look.seen.patroni.as_ref()?;
-    let loop_wait = view.config.get("loop_wait").and_then(|seconds| seconds.as_u64()).unwrap_or(10);
-    let read = after(*at, Duration::from_secs(loop_wait + 2));
-    let patched = *step == Step::PatchConfig(serde_json::Value::Null).to_string();
-    (patched && look.now < read).then_some(Step::Wait { reason: WaitReason::ConfigLoop, until: read })
+    taken_moments_ago(look, &Step::PatchConfig(serde_json::Value::Null))
 }
 
 fn members_stream(look: &Look<'_>) -> Option<Step> {
@@ -117,7 +112,19 @@ fn pending_restart(look: &Look<'_>) -> Option<Step> {
     let leader = members.leader().filter(|leader| waits(look, leader));
     let ready = members.replicas().find(|member| waits(look, member) && !member.waits_for_primary());
     let member = ready.or(leader).or_else(|| members.replicas().find(|member| waits(look, member)))?;
-    Some(Step::Restart { member: member.name.clone() })
+    let restart = Step::Restart { member: member.name.clone() };
+    // A member tells that it has been restarted only in Patroni's next loop.
+    Some(taken_moments_ago(look, &restart).unwrap_or(restart))
+}
+
+/// The wait for Patroni's next loop, if `step` was the last one taken and the loop has not come since.
+fn taken_moments_ago(look: &Look<'_>, step: &Step) -> Option<Step> {
+    let (last, at) = look.seen.last_step.as_ref()?;
+    let config = &look.seen.patroni.as_ref()?.config;
+    let loop_wait = config.get("loop_wait").and_then(|seconds| seconds.as_u64()).unwrap_or(10);
+    let read = after(*at, Duration::from_secs(loop_wait + 2));
+    let moments_ago = *last == step.to_string() && look.now < read;
+    moments_ago.then_some(Step::Wait { reason: WaitReason::ConfigLoop, until: read })
 }
 
 /// Whether a member waits for a restart that recreating its pod would not bring anyway.

@@ -218,6 +218,16 @@ fn replicas_restart_before_the_primary() {
 }
 
 #[test]
+fn a_member_is_not_restarted_again_before_patroni_has_noticed() {
+    let mut story = Story::of(2);
+    story.member(1, |member| member.pending_restart = true);
+    story.seen.last_step = Some(("restart demo-1".into(), "2026-01-01T11:59:55Z".parse().unwrap()));
+    assert_eq!(story.step(), "waiting for Patroni to read its configuration");
+    story.seen.last_step = Some(("restart demo-1".into(), "2026-01-01T11:59:40Z".parse().unwrap()));
+    assert_eq!(story.step(), "restart demo-1");
+}
+
+#[test]
 fn a_drained_node_loses_its_primary_by_switchover() {
     let mut story = Story::of(2);
     story.seen.draining_nodes.insert("node0".into());
