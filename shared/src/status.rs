@@ -127,11 +127,22 @@ fn situation(old: &PostgresqlStatus, found: &Findings<'_>) -> Situation {
     Situation { word: working, ready, reason, message, progress: Progress::Reconciling }
 }
 
+/// How long to pause before the next try: half of the time for which it has not gone well, within the bounds.
+///
+/// Nothing has to be remembered for it: the conditions say since when.
+pub fn pause(status: &PostgresqlStatus, now: Timestamp, shortest: Duration, longest: Duration) -> Duration {
+    let since = status.conditions.iter().flatten().filter(|condition| condition.type_ != READY);
+    let elapsed = since.map(|condition| now.duration_since(condition.last_transition_time.0)).max();
+    let half = elapsed.and_then(|elapsed| Duration::try_from(elapsed).ok()).unwrap_or_default() / 2;
+    half.min(longest).max(shortest)
+}
+
 /// Whether something stands in the way, other than steps that take their time.
 fn is_hindered(found: &Findings<'_>) -> bool {
     let waits = match found.step {
         Step::Wait { reason, .. } => match reason {
-            WaitReason::PatroniUnreachable
+            WaitReason::Objects
+            | WaitReason::PatroniUnreachable
             | WaitReason::NoLeader
             | WaitReason::NoCandidate
             | WaitReason::PodStuck(_)
@@ -277,6 +288,18 @@ mod tests {
         let stuck =
             next(&done, 2, &waiting(WaitReason::PodStuck("demo-1".into())), &[], "2026-01-01T00:00:30Z");
         assert_eq!(shows(&stuck), "UpdateFailed Ready=False/PodStuck Stalled=True/PodStuck");
+    }
+
+    #[test]
+    fn the_longer_it_fails_the_longer_the_pause() {
+        let problems = ["no".to_owned()];
+        let failing =
+            next(&PostgresqlStatus::default(), 1, &Step::Settled, &problems, "2026-01-01T00:00:00Z");
+        let pause =
+            |now| pause(&failing, at(now), Duration::from_secs(5), Duration::from_secs(300)).as_secs();
+        assert_eq!(pause("2026-01-01T00:00:04Z"), 5);
+        assert_eq!(pause("2026-01-01T00:01:00Z"), 30);
+        assert_eq!(pause("2026-01-01T09:00:00Z"), 300);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! *we* ask for must stand there in the same words, and every list must be of the same length. Where we differ on
 //! purpose, [`DELIBERATE`] says so and why.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may be blunt")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

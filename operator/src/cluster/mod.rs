@@ -23,7 +23,7 @@ use shared::api::{LastStep, Postgresql};
 use shared::build::build;
 use shared::cluster::Cluster;
 use shared::plan;
-use shared::rollout;
+use shared::rollout::{self, Step, WaitReason};
 
 use crate::context::Context;
 
@@ -91,7 +91,14 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     let differences = plan::between(&seen.resources, &desired);
     let mut outcome = Outcome::default();
 
-    let applied = apply::objects(&differences, &desired, &seen, ctx).await?;
+    let applied = match apply::objects(&differences, &desired, &seen, ctx).await {
+        Ok(applied) => applied,
+        Err(error) => {
+            outcome.record(Err(error));
+            let next = Step::Wait { reason: WaitReason::Objects, until: ctx.now() };
+            return report::status(manifest, &cluster, &next, &outcome, ctx).await;
+        }
+    };
     let next = rollout::next(&cluster, &desired, &applied, &seen.observed, ctx.now());
     match step::take(&next, &seen, ctx).await {
         Ok(taken) => outcome.taken = taken,

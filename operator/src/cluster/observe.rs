@@ -17,7 +17,7 @@ use shared::api::Postgresql;
 use shared::build::{Credential, Resources, USERNAME_KEY};
 use shared::cluster::{Cluster, References};
 use shared::config::OperatorConfig;
-use shared::names;
+use shared::names::{self, MemberRole};
 use shared::observed::{Observed, ObservedPod, ObservedStatefulSet, PatroniView, PodIdentity};
 use shared::patroni::AppliedKeys;
 use shared::plan::pod_template::Fingerprint;
@@ -67,8 +67,7 @@ pub(super) async fn world(manifest: &Postgresql, cluster: &Cluster, ctx: &Contex
     let identity = cluster.identity();
     let stateful_set = get(&ctx.stores.stateful_sets, &identity.namespace, &identity.name);
     let secrets = secrets_of(cluster, &ctx.stores.secrets);
-    let mut pods = pods_of(cluster, &ctx.stores.pods);
-    pods.sort_by_key(|pod| pod.ordinal);
+    let pods = pods_of(cluster, stateful_set.as_ref(), &ctx.stores.pods);
     let keys = stateful_set.as_ref().and_then(|set| set.annotations().get(PATRONI_KEYS));
     let observed = Observed {
         patroni: patroni_view(&pods, ctx).await,
@@ -90,15 +89,16 @@ fn resources(
 ) -> Resources {
     let (stores, namespace) = (&ctx.stores, cluster.identity().namespace.as_str());
     let (account, binding) = cluster.service_account_names();
+    let services = MemberRole::ALL.map(|role| names::service(&cluster.identity().name, role));
     Resources {
         service_account: get(&stores.service_accounts, namespace, account)
             .map(|found| ServiceAccount { metadata: found.metadata, ..ServiceAccount::default() }),
         role_binding: get(&stores.role_bindings, namespace, binding)
             .map(|found| RoleBinding { metadata: found.metadata, ..RoleBinding::default() }),
-        services: of_namespace(&stores.services, namespace),
-        endpoints: of_namespace(&stores.endpoints, namespace),
+        services: named(&stores.services, namespace, services.clone()),
+        endpoints: named(&stores.endpoints, namespace, services),
         credentials: secrets.values().filter_map(credential).collect(),
-        disruption_budgets: of_namespace(&stores.disruption_budgets, namespace),
+        disruption_budgets: named(&stores.disruption_budgets, namespace, cluster.budget_names()),
         stateful_set,
         patroni: None,
         roles: Default::default(),
@@ -112,12 +112,12 @@ where
     store.get(&ObjectRef::new(name).within(namespace)).map(|object| (*object).clone())
 }
 
-fn of_namespace<K>(store: &Store<K>, namespace: &str) -> Vec<K>
+/// The objects of these names that are there.
+fn named<K>(store: &Store<K>, namespace: &str, names: impl IntoIterator<Item = String>) -> Vec<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    let here = |object: &K| object.meta().namespace.as_deref() == Some(namespace);
-    store.state().into_iter().filter(|object| here(object)).map(|object| (*object).clone()).collect()
+    names.into_iter().filter_map(|name| get(store, namespace, &name)).collect()
 }
 
 /// The Secrets of this cluster's roles, found by name.
@@ -133,18 +133,17 @@ fn credential(secret: &Secret) -> Option<Credential> {
     Some(Credential { metadata: secret.metadata.clone(), user })
 }
 
-fn pods_of(cluster: &Cluster, store: &Store<Pod>) -> Vec<ObservedPod> {
-    let (identity, selector) = (cluster.identity(), cluster.labels().selector());
-    let belongs = |pod: &Pod| {
-        pod.metadata.namespace.as_deref() == Some(identity.namespace.as_str())
-            && selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value))
-    };
-    let pods = store.state().into_iter().filter(|pod| belongs(pod));
-    pods.filter_map(|pod| {
-        let ordinal = names::ordinal(&identity.name, &pod.name_any())?;
+/// The pods that the StatefulSet has or should have, by ordinal.
+fn pods_of(cluster: &Cluster, stateful_set: Option<&StatefulSet>, store: &Store<Pod>) -> Vec<ObservedPod> {
+    let identity = cluster.identity();
+    let wanted = stateful_set.and_then(|set| set.spec.as_ref()?.replicas).unwrap_or_default();
+    let present =
+        stateful_set.and_then(|set| set.status.as_ref()).map(|status| status.replicas).unwrap_or_default();
+    let pods = (0..wanted.max(present).max(cluster.members())).filter_map(|ordinal| {
+        let pod = get(store, &identity.namespace, &names::member(&identity.name, ordinal))?;
         Some(pod_as_seen(&pod, cluster, ordinal))
-    })
-    .collect()
+    });
+    pods.collect()
 }
 
 fn pod_as_seen(pod: &Pod, cluster: &Cluster, ordinal: i32) -> ObservedPod {

@@ -25,7 +25,7 @@ use super::{Error, Outcome, place};
 
 /// After an act, whose effect may come without an event.
 const SOON: Duration = Duration::from_secs(1);
-/// After a problem.
+/// After a problem, at first.
 const AFTER_PROBLEM: Duration = Duration::from_secs(5);
 
 /// A change was seen: says so at once, because Argo CD looks at the status two seconds after its sync.
@@ -63,7 +63,7 @@ pub(super) async fn status(
     if let Some(word) = new.postgres_cluster_status {
         ctx.metrics.cluster_is(&place(manifest), word.as_str());
     }
-    Ok(next_look(manifest, step, outcome, ctx))
+    Ok(next_look(manifest, &new, step, outcome, ctx))
 }
 
 /// The events of a reconcile: the act, and the passage to another word.
@@ -156,12 +156,20 @@ async fn write<K: Resource<DynamicType = ()>>(
 }
 
 /// When to look again if nothing happens before.
-fn next_look(manifest: &Postgresql, step: &Step, outcome: &Outcome, ctx: &Context) -> Action {
+fn next_look(
+    manifest: &Postgresql,
+    status: &PostgresqlStatus,
+    step: &Step,
+    outcome: &Outcome,
+    ctx: &Context,
+) -> Action {
+    let config = ctx.config();
     if !outcome.problems.is_empty() {
-        return Action::requeue(AFTER_PROBLEM);
+        let longest = config.general.repair_period;
+        return Action::requeue(status::pause(status, ctx.now(), AFTER_PROBLEM, longest));
     }
     match step {
-        Step::Settled => Action::requeue(spread(manifest, ctx.config().general.resync_period)),
+        Step::Settled => Action::requeue(spread(manifest, config.general.resync_period)),
         Step::Wait { until, .. } => {
             let pause = Duration::try_from(until.duration_since(ctx.now())).unwrap_or(SOON);
             Action::requeue(pause.max(SOON))

@@ -165,6 +165,11 @@ impl Cluster {
         (name_of(&template.account.metadata), name_of(&template.binding.metadata))
     }
 
+    /// The names of the disruption budgets.
+    pub fn budget_names(&self) -> [String; 2] {
+        [self.budgets.primary_name.clone(), crate::names::critical_budget(&self.identity.name)]
+    }
+
     /// The superuser's name.
     pub fn superuser(&self) -> &str {
         &self.users.superuser

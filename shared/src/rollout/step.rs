@@ -45,6 +45,8 @@ pub enum Step {
 /// What the operator waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitReason {
+    /// The objects could not be written; what kept them is told beside it.
+    Objects,
     /// The StatefulSet's controller has not seen the latest template: a new pod would be an old one.
     StatefulSetController,
     /// A pod is on its way out.
@@ -69,6 +71,7 @@ impl WaitReason {
     /// The reason as a condition's `reason`: one CamelCase word of a fixed set.
     pub fn as_str(&self) -> &'static str {
         match self {
+            Self::Objects => "ObjectsNotApplied",
             Self::StatefulSetController => "WaitingForStatefulSet",
             Self::PodTerminating(_) => "PodTerminating",
             Self::PodStarting(_) => "PodStarting",
@@ -80,16 +83,12 @@ impl WaitReason {
             Self::NoCandidate => "NoSwitchoverCandidate",
         }
     }
-
-    /// Whether waiting alone will not help.
-    pub fn is_stuck(&self) -> bool {
-        matches!(self, Self::PodStuck(_))
-    }
 }
 
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Objects => f.write_str("the objects could not be written"),
             Self::StatefulSetController => f.write_str("waiting for the StatefulSet's controller"),
             Self::PodTerminating(pod) => write!(f, "waiting for pod {pod} to end"),
             Self::PodStarting(pod) => write!(f, "waiting for pod {pod} to start"),
