@@ -49,6 +49,8 @@ pub struct ObservedPod {
     pub running: bool,
     /// Kubernetes calls it ready.
     pub ready: bool,
+    /// What keeps it from running, in Kubernetes' word: `ImagePullBackOff`, `Unschedulable`, …
+    pub trouble: Option<String>,
     /// It is on its way out.
     pub terminating: bool,
     /// Patroni has given it a role.

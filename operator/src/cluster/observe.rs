@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodStatus, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::Api;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -146,11 +146,22 @@ fn pods_of(cluster: &Cluster, stateful_set: Option<&StatefulSet>, store: &Store<
     pods.collect()
 }
 
+/// Why a pod does not run: it finds no node, or a container waits for more than its turn.
+fn trouble(status: &PodStatus) -> Option<String> {
+    let unplaced =
+        status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let mut waiting =
+        containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone());
+    let in_trouble = |reason: &String| !matches!(reason.as_str(), "ContainerCreating" | "PodInitializing");
+    unplaced.and_then(|condition| condition.reason.clone()).or_else(|| waiting.find(in_trouble))
+}
+
 fn pod_as_seen(pod: &Pod, cluster: &Cluster, ordinal: i32) -> ObservedPod {
     let status = pod.status.clone().unwrap_or_default();
     let is_true =
         |kind: &str| status.conditions.iter().flatten().any(|c| c.type_ == kind && c.status == "True");
-    let ready = is_true("Ready");
+    let (ready, trouble) = (is_true("Ready"), trouble(&status));
     let containers = status.container_statuses.unwrap_or_default();
     let all_run =
         containers.iter().all(|one| one.state.as_ref().is_some_and(|state| state.running.is_some()));
@@ -164,6 +175,7 @@ fn pod_as_seen(pod: &Pod, cluster: &Cluster, ordinal: i32) -> ObservedPod {
         ordinal,
         running: status.phase.as_deref() == Some("Running") && all_run,
         ready,
+        trouble,
         terminating: pod.metadata.deletion_timestamp.is_some(),
         labelled: pod.labels().contains_key(cluster.labels().role_key()),
         marked: pod.annotations().get(ROLLING_UPDATE_REQUIRED).is_some_and(|mark| mark == "true"),

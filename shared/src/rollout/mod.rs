@@ -163,6 +163,14 @@ impl<'a> Look<'a> {
             .is_some_and(crate::patroni::Member::is_healthy)
     }
 
+    /// A pod's name, and what keeps it from running.
+    fn named(pod: &ObservedPod) -> String {
+        match &pod.trouble {
+            Some(trouble) => format!("{} ({trouble})", pod.identity.name),
+            None => pod.identity.name.clone(),
+        }
+    }
+
     /// Wait, and look again after `pause` if nothing happens before.
     fn wait(&self, reason: WaitReason, pause: Duration) -> Step {
         Step::Wait { reason, until: after(self.now, pause) }

@@ -62,14 +62,14 @@ fn pods_are_up(look: &Look<'_>) -> Option<Step> {
     for (ordinal, pod) in look.expected().enumerate() {
         let waits_for = match pod {
             None => format!("{}-{ordinal}", look.cluster.identity.name),
-            Some(pod) if !look.is_up(pod) && !look.is_overdue(pod) => pod.identity.name.clone(),
+            Some(pod) if !look.is_up(pod) && !look.is_overdue(pod) => Look::named(pod),
             Some(_) => continue,
         };
         // With ordered pods a stuck one keeps the next from being made: that is its fault, not the missing one's.
         let Some(stuck) = look.stuck().filter(|_| pod.is_none()) else {
             return Some(look.wait(WaitReason::PodStarting(waits_for), LOOK_AGAIN));
         };
-        return Some(look.wait(WaitReason::PodStuck(stuck.identity.name.clone()), LOOK_AGAIN));
+        return Some(look.wait(WaitReason::PodStuck(Look::named(stuck)), LOOK_AGAIN));
     }
     None
 }
@@ -81,7 +81,7 @@ fn nobody_is_wanted(look: &Look<'_>) -> Option<Step> {
 
 fn patroni_answers(look: &Look<'_>) -> Option<Step> {
     look.seen.patroni.is_none().then(|| match look.stuck() {
-        Some(pod) => look.wait(WaitReason::PodStuck(pod.identity.name.clone()), LOOK_AGAIN),
+        Some(pod) => look.wait(WaitReason::PodStuck(Look::named(pod)), LOOK_AGAIN),
         None => look.wait(WaitReason::PatroniUnreachable, POLL),
     })
 }
@@ -135,7 +135,7 @@ fn waits(look: &Look<'_>, member: &Member) -> bool {
 
 fn nobody_is_stuck(look: &Look<'_>) -> Option<Step> {
     let stuck = look.stuck()?;
-    Some(look.wait(WaitReason::PodStuck(stuck.identity.name.clone()), LOOK_AGAIN))
+    Some(look.wait(WaitReason::PodStuck(Look::named(stuck)), LOOK_AGAIN))
 }
 
 fn outdated_replica(look: &Look<'_>) -> Option<Step> {

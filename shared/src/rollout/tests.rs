@@ -153,7 +153,8 @@ fn a_pod_that_cannot_start_stops_the_rollout_with_the_primary_untouched() {
     story.seen.pods[1].running = false;
     story.seen.pods[1].ready = false;
     story.seen.pods[1].labelled = false;
-    assert_eq!(story.step(), "pod demo-1 has not come up in time; the rollout stops here");
+    story.seen.pods[1].trouble = Some("ImagePullBackOff".into());
+    assert_eq!(story.step(), "pod demo-1 (ImagePullBackOff) has not come up in time; the rollout stops here");
 }
 
 #[test]
