@@ -60,7 +60,7 @@ pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Act
             delete::cluster(readable, &ctx).await
         }
         Ok(readable) => keep(readable, &ctx).await,
-        Err(invalid) => report::undecodable(&manifest, invalid, &ctx).await,
+        Err(_) => report::undecodable(&manifest, &ctx).await,
     }?;
     ctx.metrics.reconciled("ok", begun.elapsed());
     Ok(action)

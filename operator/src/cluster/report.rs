@@ -6,8 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{Api, Patch, PatchParams};
-use kube::core::error_boundary::InvalidObject;
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use serde_json::json;
@@ -15,6 +14,7 @@ use shared::api::{Postgresql, PostgresqlStatus, StatusWord};
 use shared::cluster::Cluster;
 use shared::field::{FieldErrors, FieldPath};
 use shared::rollout::Step;
+use shared::schema;
 use shared::status::{self, Findings};
 
 use crate::context::Context;
@@ -106,19 +106,20 @@ pub(super) async fn invalid(
     refuse(manifest, manifest.object_ref(&()), &old, new, ctx).await
 }
 
-/// A manifest that cannot even be read: it was stored under another CRD. The decoder's message says what it expected;
-/// a value that it quotes is cut off, because a status has many readers.
-pub(super) async fn undecodable(
-    manifest: &Manifest,
-    invalid: &InvalidObject,
-    ctx: &Context,
-) -> Result<Action, Error> {
-    let told = invalid.error.to_string();
-    let expected = told.split_once("expected").map_or("it cannot be read", |(_, expected)| expected.trim());
-    let message = format!("a field is not what it should be; expected {expected}");
+/// A manifest that cannot even be read: it was stored under another CRD. The schema's check finds every field that is
+/// not what it should be; for that the manifest is read once more, raw.
+pub(super) async fn undecodable(manifest: &Manifest, ctx: &Context) -> Result<Action, Error> {
+    let namespace = manifest.meta().namespace.clone().unwrap_or_default();
+    let kind = ApiResource::erase::<Postgresql>(&());
+    let raw: Api<DynamicObject> = Api::namespaced_with(ctx.client.clone(), &namespace, &kind);
+    let raw = raw.get_opt(&manifest.name_any()).await.map_err(Error::kubernetes("read the manifest"))?;
+    let raw = serde_json::to_value(raw).unwrap_or_default();
+    let fields: Vec<String> = schema::check(&raw).paths().map(ToString::to_string).collect();
+    let told = if fields.is_empty() { "it cannot be read".to_owned() } else { fields.join(", ") };
     let generation = manifest.meta().generation.unwrap_or_default();
-    let old = PostgresqlStatus::default();
-    let new = status::of_invalid(&old, generation, &message, ctx.now());
+    let old =
+        raw.get("status").and_then(|status| serde_json::from_value(status.clone()).ok()).unwrap_or_default();
+    let new = status::of_invalid(&old, generation, &told, ctx.now());
     refuse(manifest, manifest.object_ref(&()), &old, new, ctx).await
 }
 
