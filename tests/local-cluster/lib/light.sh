@@ -7,7 +7,8 @@ PROGRAM_LIST=$STATE_FOLDER/programs/list # IMAGE=PATH, one a line: what `load-im
 
 light_main() {
   local verb=$1
-  shift
+  [ $# -eq 0 ] || shift
+  export KUBECACHEDIR=$STATE_FOLDER/kubectl-cache # nothing of it in the user's home
   case $verb in
     up) light_up ;;
     down) light_down "$@" ;;
@@ -39,6 +40,7 @@ say_what_is_simulated() {
   compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || missing+=(postgresql)
   command -v patroni >/dev/null || missing+=(patroni)
   [ ${#missing[@]} -eq 0 ] || say "MISSING: ${missing[*]} (Debian packages of these names). Databases cannot run: only admission and objects can be seen."
+  [ "$(id -u)" = 0 ] || id -un >/dev/null 2>&1 || say "MISSING: a name for user $(id -u) in /etc/passwd. PostgreSQL refuses to run without one."
 }
 
 check_light_system() {
@@ -99,7 +101,8 @@ light_up() {
   make_cluster_certificates 192.0.2.1
   (umask 077 && make_client process-node /O=system:masters/CN=process-node)
   API_SERVER_FLAGS+=(--endpoint-reconciler-type=none)
-  CONTROLLER_MANAGER_FLAGS+=(--secure-port=0)
+  # Endpoints take no loopback address: without these controllers Services have none, with them also a warning each time
+  CONTROLLER_MANAGER_FLAGS+=(--secure-port=0 '--controllers=*,-endpoints-controller,-endpointslice-controller,-endpointslice-mirroring-controller')
   SCHEDULER_FLAGS+=(--secure-port=0)
   start_storage_and_api 127.0.0.1 192.0.2.1
   wait_for_api

@@ -145,15 +145,17 @@ impl Worker {
     }
 
     async fn live(&mut self) -> End {
+        if let Some(end) = self.told() {
+            return end;
+        }
         let prepared = loop {
-            if let Some(end) = self.told() {
-                return end;
-            }
             match prepare(&self.ctx, &self.pod, &self.report.address).await {
                 Ok(prepared) => break prepared,
                 Err(Waiting { reason, message }) => self.waits(reason, message).await,
             }
-            self.change_or(LOOK_AGAIN).await;
+            if let Some(end) = self.rest(LOOK_AGAIN).await {
+                return end;
+            }
         };
         self.announce(&prepared).await;
         self.folders = prepared.folders;
@@ -189,7 +191,7 @@ impl Worker {
             if let Some(end) = self.told() {
                 return end;
             }
-            self.change_or(Duration::from_secs(3600)).await;
+            Self::change(&mut self.changes, &mut self.stopping).await;
         }
     }
 
@@ -216,8 +218,7 @@ impl Worker {
                 }
                 Err(error) => self.waits("StartError", error.to_string()).await,
             }
-            self.change_or(RESTART_AFTER).await;
-            if let Some(end) = self.told() {
+            if let Some(end) = self.rest(RESTART_AFTER * self.report.restarts.clamp(1, 10).unsigned_abs()).await {
                 return end;
             }
         }
@@ -266,8 +267,18 @@ impl Worker {
         Some(End::Deleted(Duration::from_secs(seconds.try_into().unwrap_or(0))))
     }
 
-    async fn change_or(&mut self, time: Duration) {
-        let _ = tokio::time::timeout(time, Self::change(&mut self.changes, &mut self.stopping)).await;
+    /// Lets time pass, but for the end. Other changes do not count: most of them are the status that we write.
+    async fn rest(&mut self, time: Duration) -> Option<End> {
+        let later = tokio::time::Instant::now() + time;
+        loop {
+            if let Some(end) = self.told() {
+                return Some(end);
+            }
+            let change = Self::change(&mut self.changes, &mut self.stopping);
+            if tokio::time::timeout_at(later, change).await.is_err() {
+                return None;
+            }
+        }
     }
 
     async fn change(changes: &mut watch::Receiver<Option<Arc<Pod>>>, stopping: &mut watch::Receiver<bool>) {
