@@ -1,1 +1,3 @@
-//! Skeleton.
+//! What tests stand on.
+
+pub mod process_node;

@@ -86,7 +86,7 @@ start_controllers() {
   mapfile -t flags < <(controller_manager_flags)
   start_process controller-manager "$@" "$BINARY_FOLDER/kube-controller-manager" "${flags[@]}" "${CONTROLLER_MANAGER_FLAGS[@]}"
   mapfile -t flags < <(scheduler_flags)
-  start_process scheduler "$@" "$BINARY_FOLDER/kube-scheduler" "${flags[@]}"
+  start_process scheduler "$@" "$BINARY_FOLDER/kube-scheduler" "${flags[@]}" "${SCHEDULER_FLAGS[@]}"
 }
 
 # wait_for_api: until the API server is ready; notices at once when it or etcd has ended.
