@@ -1,1 +1,3 @@
-//! Skeleton.
+//! What tests of more than one crate share.
+
+pub mod stage;
