@@ -8,7 +8,7 @@ use kube::api::{Api, AttachParams, PostParams};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{SETTLED, SOON, Stage, Stop, Told, until};
+use super::{SETTLED, SOON, Stage, Stop, Told, image, until};
 
 /// The client's pod.
 const CLIENT: &str = "client";
@@ -103,14 +103,13 @@ impl Stage {
     /// # Errors
     /// When it does not start.
     pub async fn with_client(&self) -> Told {
-        let image = std::env::var("E2E_CLIENT_IMAGE").unwrap_or_else(|_| "localhost/spilo:1".to_owned());
         let pod: Pod = serde_json::from_value(json!({
             "metadata": {"name": CLIENT},
             "spec": {
                 "terminationGracePeriodSeconds": 0,
                 "containers": [{
                     "name": CLIENT,
-                    "image": image,
+                    "image": image(),
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["sleep", "infinity"],
                 }],

@@ -14,6 +14,7 @@
 mod audit;
 mod client_pod;
 mod cluster;
+mod images;
 mod manifest;
 mod namespace;
 mod operator;
@@ -26,6 +27,7 @@ mod writer;
 pub use audit::{AuditLog, Request};
 pub use client_pod::Session;
 pub use cluster::Cluster;
+pub use images::{image, other_image};
 pub use manifest::{Refusal, from_yaml};
 pub use namespace::Stage;
 pub use operator::Operator;

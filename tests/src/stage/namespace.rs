@@ -2,8 +2,11 @@
 //!
 //! When the story failed, everything a person would look at first is printed before the namespace goes.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
@@ -20,6 +23,7 @@ pub struct Stage {
     pub(super) client: Client,
     pub(super) namespace: String,
     story: String,
+    afterwards: RefCell<Vec<LocalBoxFuture<'static, Told>>>,
 }
 
 impl Stage {
@@ -36,7 +40,7 @@ impl Stage {
         };
         let namespaces: Api<Namespace> = Api::all(client.clone());
         namespaces.create(&PostParams::default(), &object).await?;
-        Ok(Self { client, namespace, story: story.to_owned() })
+        Ok(Self { client, namespace, story: story.to_owned(), afterwards: RefCell::default() })
     }
 
     /// A line for whoever watches.
@@ -54,7 +58,18 @@ impl Stage {
         Operator::of(self.client.clone())
     }
 
-    pub(super) fn api<K>(&self) -> Api<K>
+    /// Something to be done when the story is over, however it ends: what was changed last is undone first.
+    pub fn afterwards(&self, undo: impl Future<Output = Told> + 'static) {
+        self.afterwards.borrow_mut().push(undo.boxed_local());
+    }
+
+    /// The client of whoever plays, who may do anything.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The objects of a kind in this namespace.
+    pub fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
     {
@@ -106,6 +121,11 @@ impl Stage {
     pub(super) async fn strike(self, failed: bool) {
         if failed {
             self.tell_everything().await;
+        }
+        for undo in self.afterwards.take().into_iter().rev() {
+            if let Err(stop) = undo.await {
+                self.tell(format!("COULD NOT UNDO what the story changed: {stop}"));
+            }
         }
         if failed && std::env::var_os("E2E_KEEP_FAILED").is_some() {
             self.tell(format!("E2E_KEEP_FAILED is set: namespace {} stays", self.namespace));

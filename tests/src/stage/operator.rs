@@ -12,6 +12,7 @@ const POD_LABELS: &str = "app.kubernetes.io/name=postgres-operator,app.kubernete
 const NAME: &str = "postgres-operator";
 
 /// The operator's deployment.
+#[derive(Clone)]
 pub struct Operator {
     client: Client,
     namespace: String,

@@ -9,13 +9,13 @@ pub(crate) async fn a_manifest_with_many_errors_is_refused_in_one_answer(stage: 
     stage.tell(&refusal.message);
     assert_eq!(refusal.code, 422);
     for (field, says) in [
-        ("metadata.name", "team"),
-        ("spec.numberOfInstances", "negative"),
-        ("spec.volume.size", "quantity"),
-        ("spec.postgresql.version", "12"),
-        ("spec.postgresql.parameters[work_mem]", "memory"),
-        ("spec.users[foo_user][0]", "flag"),
-        ("spec.databases[foo]", "owner"),
+        ("spec.numberOfInstances", "-1 is negative"),
+        ("spec.volume.size", "not a quantity"),
+        ("spec.resources.requests.memory", "more than the limit of 1Gi"),
+        ("spec.maintenanceWindows[0]", "not a maintenance window"),
+        ("spec.postgresql.version", "not a supported PostgreSQL major version"),
+        ("spec.postgresql.parameters[work_mem]", "not an amount of memory"),
+        ("spec.users[foo_user]", "unknown flag \"superman\""),
     ] {
         let message = refusal.about(field)?;
         assert!(message.contains(says), "{field}: {message:?} does not speak of {says:?}");
