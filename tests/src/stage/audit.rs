@@ -89,7 +89,9 @@ mod tests {
     #[test]
     fn a_watch_that_ends_is_no_request_and_others_do_not_count() {
         let line = |verb: &str, stage: &str, user: &str| {
-            format!(r#"{{"verb":"{verb}","requestURI":"/api","stage":"{stage}","user":{{"username":"{user}"}}}}"#)
+            format!(
+                r#"{{"verb":"{verb}","requestURI":"/api","stage":"{stage}","user":{{"username":"{user}"}}}}"#
+            )
         };
         let log = [
             line("watch", "ResponseComplete", "us"),

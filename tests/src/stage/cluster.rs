@@ -86,7 +86,8 @@ impl<'a> Cluster<'a> {
         until(&format!("{} is {word}", self.name), SETTLED, async || {
             let manifest = self.manifest().await?;
             let status = manifest.data.get("status").cloned().unwrap_or_default();
-            let is_current = status.get("observedGeneration").and_then(Value::as_i64) == manifest.metadata.generation;
+            let is_current =
+                status.get("observedGeneration").and_then(Value::as_i64) == manifest.metadata.generation;
             let is_said = status.get("PostgresClusterStatus").and_then(Value::as_str) == Some(word);
             if is_current && is_said { Ok(()) } else { Stop::failed(status.to_string()) }
         })
@@ -190,7 +191,10 @@ pub(super) fn role(pod: &Pod) -> Option<&str> {
 /// Whether a pod is ready and is to stay.
 pub(super) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let ready = conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let ready = conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
     ready && pod.metadata.deletion_timestamp.is_none()
 }
 

@@ -127,7 +127,7 @@ impl Stage {
                 self.tell(format!("COULD NOT UNDO what the story changed: {stop}"));
             }
         }
-        if failed && std::env::var_os("E2E_KEEP_FAILED").is_some() {
+        if failed && std::env::var("E2E_KEEP_FAILED").is_ok_and(|keep| !keep.is_empty()) {
             self.tell(format!("E2E_KEEP_FAILED is set: namespace {} stays", self.namespace));
             return;
         }

@@ -32,7 +32,7 @@ impl<'a> Writer<'a> {
     pub async fn begin(session: Session<'a>) -> Told<Self> {
         let mut command = vec!["env".to_owned()];
         command.extend(session.environment());
-        let background = "rm -f /tmp/writer.*; nohup python3 -c \"$0\" >/tmp/writer.log 2>&1 & echo $! >/tmp/writer.pid";
+        let background = "rm -f /tmp/writer.*; nohup python3 -c \"$0\" >/tmp/writer.log 2>&1 &";
         command.extend(["sh", "-c", background, SCRIPT].map(str::to_owned));
         session.stage().in_client(&command).await?;
         let writer = Self { session };
@@ -70,7 +70,8 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// When the rows cannot be read.
     pub async fn stop(self) -> Told<Written> {
-        self.shell("touch /tmp/writer.stop; while kill -0 $(cat /tmp/writer.pid) 2>/dev/null; do sleep 0.1; done").await?;
+        self.shell("touch /tmp/writer.stop").await?;
+        until("the writer has stopped", SOON, async || self.shell("cat /tmp/writer.done").await).await?;
         let acknowledged = self.acknowledged().await?;
         let rows = self.session.until_sql("SELECT id FROM written").await?;
         let stored: BTreeSet<u64> = rows.lines().filter_map(|line| line.parse().ok()).collect();
@@ -87,7 +88,8 @@ fn read(text: &str) -> Vec<(u64, f64)> {
 }
 
 fn account(acknowledged: &[(u64, f64)], stored: &BTreeSet<u64>) -> Written {
-    let lost = acknowledged.iter().map(|(number, _)| *number).filter(|number| !stored.contains(number)).collect();
+    let lost =
+        acknowledged.iter().map(|(number, _)| *number).filter(|number| !stored.contains(number)).collect();
     let times = acknowledged.iter().map(|(_, at)| at);
     let pauses = times.clone().zip(times.skip(1)).map(|(one, next)| next - one);
     let longest = pauses.fold(0.0, f64::max);

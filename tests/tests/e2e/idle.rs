@@ -31,7 +31,10 @@ pub(crate) async fn a_settled_cluster_causes_no_request(stage: &Stage) -> Told {
         requests.len() - renewals - ours.len() - others.len(),
         others.len(),
     ));
-    assert!(!requests.is_empty(), "the audit log does not know the operator: is it the log of this API server?");
+    assert!(
+        !requests.is_empty(),
+        "the audit log does not know the operator: is it the log of this API server?"
+    );
     let ours: Vec<String> = ours.iter().map(ToString::to_string).collect();
     assert_eq!(ours, Vec::<String>::new());
     assert_eq!(version(cluster.manifest().await?.metadata), before, "the manifest was written");

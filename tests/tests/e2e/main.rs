@@ -15,6 +15,7 @@ mod new_cluster;
 mod repair;
 mod rolling_update;
 mod scaling;
+mod undecodable;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         story!(deletion::a_deleted_cluster_leaves_what_it_should_and_its_name_is_free),
         story!(alone rolling_update::an_image_in_the_configuration_rolls_the_members_without_an_operator_restart),
         story!(alone rolling_update::an_operator_killed_in_the_middle_of_a_rolling_update_ends_it_the_same),
+        story!(alone undecodable::a_manifest_that_cannot_be_read_is_invalid_and_the_others_go_on),
         story!(alone idle::a_settled_cluster_causes_no_request),
     ])
 }

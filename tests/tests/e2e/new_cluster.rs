@@ -17,15 +17,23 @@ pub(crate) async fn a_new_cluster_of_two_answers_sql_and_streams(stage: &Stage) 
     cluster.until_members_are(2).await?;
     stage.tell(format!("{:.1} s from apply to Running", begun.elapsed().as_secs_f32()));
 
-    let connection = "SELECT current_user, current_database(), ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let connection =
+        "SELECT current_user, current_database(), ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     assert_eq!(owner.sql(connection).await?, "shop_owner|shop|t");
     let owned = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'shop'";
     assert_eq!(owner.sql(owned).await?, "shop_owner");
-    assert_eq!(cluster.session("shop_reader", "postgres").await?.sql("SELECT current_user").await?, "shop_reader");
+    assert_eq!(
+        cluster.session("shop_reader", "postgres").await?.sql("SELECT current_user").await?,
+        "shop_reader"
+    );
 
     let superuser = cluster.session("postgres", "postgres").await?;
     until("one replica streams", SOON, async || {
-        match superuser.sql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'").await?.as_str() {
+        match superuser
+            .sql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")
+            .await?
+            .as_str()
+        {
             "1" => Ok(()),
             count => Stop::failed(format!("{count} do")),
         }

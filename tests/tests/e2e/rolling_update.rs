@@ -27,7 +27,9 @@ pub(crate) async fn an_image_in_the_configuration_rolls_the_members_without_an_o
     Ok(())
 }
 
-pub(crate) async fn an_operator_killed_in_the_middle_of_a_rolling_update_ends_it_the_same(stage: &Stage) -> Told {
+pub(crate) async fn an_operator_killed_in_the_middle_of_a_rolling_update_ends_it_the_same(
+    stage: &Stage,
+) -> Told {
     let rolling = Rolling::prepare(stage, THREE, 3).await?;
     rolling.cluster.change(json!({"spec": {"dockerImage": other_image()}})).await?;
     let first = rolling.watcher.until_first_recreation().await?;
