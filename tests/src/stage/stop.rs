@@ -47,6 +47,7 @@ impl<E: Error> From<E> for Stop {
             }
             source = cause.source();
         }
-        Self::Failed(text)
+        // The API server's status repeats, as a structure, what its message has said.
+        Self::Failed(text.split(" (Status {").next().unwrap_or_default().to_owned())
     }
 }
