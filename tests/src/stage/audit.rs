@@ -1,0 +1,106 @@
+//! The API server's audit log: what somebody asked for since a moment.
+
+use std::fmt;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::{Stop, Told};
+
+/// The variable that says where the log is.
+const PATH: &str = "LOCAL_CLUSTER_AUDIT_LOG";
+
+/// The log from a moment on.
+pub struct AuditLog {
+    path: PathBuf,
+    offset: u64,
+}
+
+/// One request to the API server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// `get`, `list`, `watch`, `create`, `patch` ...
+    pub verb: String,
+    /// The path and its parameters.
+    #[serde(rename = "requestURI")]
+    pub uri: String,
+    stage: String,
+    user: User,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+struct User {
+    username: String,
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.uri)
+    }
+}
+
+impl AuditLog {
+    /// The log from now on.
+    ///
+    /// # Errors
+    /// With the reason to skip, when nobody said where it is.
+    pub fn from_now() -> Told<Self> {
+        let Some(path) = std::env::var_os(PATH).map(PathBuf::from) else {
+            return Stop::skipped(format!("{PATH} does not say where the API server's audit log is"));
+        };
+        let offset = std::fs::metadata(&path)?.len();
+        Ok(Self { path, offset })
+    }
+
+    /// What a user asked for since then.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn requests_of(&self, user: &str) -> Told<Vec<Request>> {
+        let mut file = std::fs::File::open(&self.path)?;
+        if file.metadata()?.len() < self.offset {
+            return Stop::failed("the audit log was rotated meanwhile");
+        }
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(requests_of(&String::from_utf8_lossy(&bytes), user))
+    }
+}
+
+/// Each request once. A watch is told when it begins, everything else when it ends.
+fn requests_of(log: &str, user: &str) -> Vec<Request> {
+    let requests = log.lines().filter_map(|line| serde_json::from_str::<Request>(line).ok());
+    requests
+        .filter(|request| request.user.username == user)
+        .filter(|request| match request.verb.as_str() {
+            "watch" => request.stage == "ResponseStarted",
+            _ => request.stage == "ResponseComplete" || request.stage == "Panic",
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_that_ends_is_no_request_and_others_do_not_count() {
+        let line = |verb: &str, stage: &str, user: &str| {
+            format!(
+                r#"{{"verb":"{verb}","requestURI":"/api","stage":"{stage}","user":{{"username":"{user}"}}}}"#
+            )
+        };
+        let log = [
+            line("watch", "ResponseComplete", "us"),
+            line("watch", "ResponseStarted", "us"),
+            line("get", "ResponseStarted", "us"),
+            line("get", "ResponseComplete", "us"),
+            line("patch", "ResponseComplete", "them"),
+        ];
+        let seen: Vec<String> = requests_of(&log.join("\n"), "us").iter().map(ToString::to_string).collect();
+        assert_eq!(seen, ["watch /api", "get /api"]);
+    }
+}

@@ -1,0 +1,233 @@
+//! The stage itself: a namespace of its own for each story, struck when the story is over.
+//!
+//! When the story failed, everything a person would look at first is printed before the namespace goes.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+
+use super::manifest::manifests;
+use super::{Cluster, Operator, Refusal, SOON, Stop, Told, from_yaml, until};
+
+/// Who applies manifests, as Kubernetes records it.
+const USER: &str = "e2e";
+
+/// One story's namespace.
+pub struct Stage {
+    pub(super) client: Client,
+    pub(super) namespace: String,
+    story: String,
+    afterwards: RefCell<Vec<LocalBoxFuture<'static, Told>>>,
+}
+
+impl Stage {
+    /// Makes the namespace.
+    pub(super) async fn set_up(client: Client, story: &str) -> Told<Self> {
+        let namespace = namespace_for(story);
+        let object = Namespace {
+            metadata: ObjectMeta {
+                name: Some(namespace.clone()),
+                labels: Some([("e2e".to_owned(), "story".to_owned())].into()),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        namespaces.create(&PostParams::default(), &object).await?;
+        Ok(Self { client, namespace, story: story.to_owned(), afterwards: RefCell::default() })
+    }
+
+    /// A line for whoever watches.
+    pub fn tell(&self, text: impl AsRef<str>) {
+        eprintln!("    {}: {}", self.story, text.as_ref());
+    }
+
+    /// The namespace's name.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The operator that looks after this Kubernetes.
+    pub fn operator(&self) -> Operator {
+        Operator::of(self.client.clone())
+    }
+
+    /// Something to be done when the story is over, however it ends: what was changed last is undone first.
+    pub fn afterwards(&self, undo: impl Future<Output = Told> + 'static) {
+        self.afterwards.borrow_mut().push(undo.boxed_local());
+    }
+
+    /// The client of whoever plays, who may do anything.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The objects of a kind in this namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub(super) fn manifests(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &manifests())
+    }
+
+    /// `kubectl apply` of a manifest.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn apply(&self, yaml: &str) -> Told<Cluster<'_>> {
+        let manifest = from_yaml(yaml)?;
+        let name = manifest.name_any();
+        let params = PatchParams::apply(USER).force();
+        self.manifests().patch(&name, &params, &Patch::Apply(&manifest)).await?;
+        Ok(Cluster::new(self, name))
+    }
+
+    /// What is said to `kubectl create` of a manifest that is no good.
+    ///
+    /// # Errors
+    /// When it is accepted, or the API server fails otherwise.
+    pub async fn is_refused(&self, yaml: &str) -> Told<Refusal> {
+        let manifest = from_yaml(yaml)?;
+        match self.manifests().create(&PostParams::default(), &manifest).await {
+            Ok(_) => Stop::failed(format!("{} was accepted", manifest.name_any())),
+            Err(kube::Error::Api(status)) => Ok(Refusal::of(&status)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether `kubectl create --dry-run=server` takes a manifest.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn would_accept(&self, yaml: &str) -> Told {
+        let mut manifest = from_yaml(yaml)?;
+        manifest.metadata.namespace = None;
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        self.manifests().create(&params, &manifest).await?;
+        Ok(())
+    }
+
+    /// Strikes the stage. What a failed story left behind is told first.
+    pub(super) async fn strike(self, failed: bool) {
+        if failed {
+            self.tell_everything().await;
+        }
+        for undo in self.afterwards.take().into_iter().rev() {
+            if let Err(stop) = undo.await {
+                self.tell(format!("COULD NOT UNDO what the story changed: {stop}"));
+            }
+        }
+        if failed && std::env::var("E2E_KEEP_FAILED").is_ok_and(|keep| !keep.is_empty()) {
+            self.tell(format!("E2E_KEEP_FAILED is set: namespace {} stays", self.namespace));
+            return;
+        }
+        if let Err(stop) = self.clear().await {
+            self.tell(format!("could not clear namespace {}: {stop}", self.namespace));
+        }
+    }
+
+    /// Manifests first: the operator takes their objects down while the namespace still lives.
+    async fn clear(&self) -> Told {
+        let manifests = self.manifests();
+        for manifest in manifests.list(&ListParams::default()).await? {
+            manifests.delete(&manifest.name_any(), &DeleteParams::default()).await?;
+        }
+        let gone = until("the manifests are gone", SOON, async || {
+            match manifests.list(&ListParams::default()).await?.items.len() {
+                0 => Ok(()),
+                left => Stop::failed(format!("{left} left")),
+            }
+        });
+        if let Err(stop) = gone.await {
+            self.tell(format!("{stop}; taking their finalizers off"));
+            let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+            for manifest in manifests.list(&ListParams::default()).await? {
+                manifests.patch(&manifest.name_any(), &PatchParams::default(), &none).await?;
+            }
+        }
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    async fn tell_everything(&self) {
+        let report = async {
+            self.tell_manifests().await?;
+            self.tell_pods().await?;
+            self.tell_events().await?;
+            let log = self.operator().log_about(&self.namespace).await?;
+            self.tell(format!("the operator's log:\n{}", last_lines(&log, 60)));
+            Ok::<(), Stop>(())
+        };
+        match tokio::time::timeout(Duration::from_secs(30), report).await {
+            Ok(Ok(())) => {}
+            Ok(Err(stop)) => self.tell(format!("the report broke off: {stop}")),
+            Err(_) => self.tell("the report took too long"),
+        }
+    }
+
+    async fn tell_manifests(&self) -> Told {
+        for manifest in self.manifests().list(&ListParams::default()).await? {
+            let status = manifest.data.get("status").cloned().unwrap_or_default();
+            self.tell(format!("manifest {}: {status}", manifest.name_any()));
+        }
+        Ok(())
+    }
+
+    async fn tell_pods(&self) -> Told {
+        for pod in self.api::<Pod>().list(&ListParams::default()).await? {
+            let status = pod.status.clone().unwrap_or_default();
+            let containers = status.container_statuses.unwrap_or_default();
+            let ready = containers.iter().filter(|container| container.ready).count();
+            let images: Vec<&str> = containers.iter().map(|container| container.image.as_str()).collect();
+            self.tell(format!(
+                "pod {}: {} {ready}/{} {:?} {} {}",
+                pod.name_any(),
+                status.phase.unwrap_or_default(),
+                containers.len(),
+                pod.labels().get("spilo-role"),
+                images.join(" "),
+                if pod.metadata.deletion_timestamp.is_some() { "terminating" } else { "" },
+            ));
+        }
+        Ok(())
+    }
+
+    async fn tell_events(&self) -> Told {
+        let events = self.api::<Event>().list(&ListParams::default()).await?;
+        let lines: Vec<String> = events
+            .iter()
+            .map(|event| {
+                let (kind, name) = (&event.involved_object.kind, &event.involved_object.name);
+                let (kind, name) = (kind.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default());
+                let reason = event.reason.as_deref().unwrap_or_default();
+                format!("{kind} {name}: {reason}: {}", event.message.as_deref().unwrap_or_default())
+            })
+            .collect();
+        self.tell(format!("events:\n{}", last_lines(&lines.join("\n"), 40)));
+        Ok(())
+    }
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let skipped = lines.len().saturating_sub(count);
+    lines.into_iter().skip(skipped).map(|line| format!("        {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// A name that says whose it is and that no other run has.
+fn namespace_for(story: &str) -> String {
+    let words: Vec<&str> = story.split('_').filter(|word| word.len() > 2).take(4).collect();
+    let moment = jiff::Timestamp::now().as_microsecond() % 100_000_000;
+    format!("e2e-{}-{moment:08}", words.join("-"))
+}

@@ -1,0 +1,49 @@
+//! The stories a user lives through, on a real Kubernetes: the one that `KUBECONFIG` names, with the operator in it.
+//!
+//! `cargo test -p tests --test e2e`, with parts of names to choose. Settings: `E2E_SIDE_BY_SIDE` (how many at once, 2),
+//! `E2E_KEEP_FAILED` (keep the namespace of a failed story), `E2E_OPERATOR_NAMESPACE`, `E2E_IMAGE`, `E2E_OTHER_IMAGE`,
+//! `E2E_IDLE_SECONDS`, and `LOCAL_CLUSTER_AUDIT_LOG` (where the API server writes its audit log).
+
+// Stories are tests: they may be blunt.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod admission;
+mod deletion;
+mod failover;
+mod idle;
+mod new_cluster;
+mod repair;
+mod rolling_update;
+mod scaling;
+mod undecodable;
+
+use std::process::ExitCode;
+
+use tests::stage::{Story, perform};
+
+/// A story of its function's name.
+macro_rules! story {
+    ($module:ident::$name:ident) => {
+        Story { name: stringify!($name), is_alone: false, play: |stage| Box::pin($module::$name(stage)) }
+    };
+    (alone $module:ident::$name:ident) => {
+        Story { name: stringify!($name), is_alone: true, play: |stage| Box::pin($module::$name(stage)) }
+    };
+}
+
+fn main() -> ExitCode {
+    perform(&[
+        story!(admission::a_manifest_with_many_errors_is_refused_in_one_answer),
+        story!(admission::every_golden_manifest_is_accepted),
+        story!(new_cluster::a_new_cluster_of_two_answers_sql_and_streams),
+        story!(rolling_update::an_image_in_the_manifest_rolls_the_members_one_by_one),
+        story!(scaling::a_cluster_grows_to_three_members_and_shrinks_to_two),
+        story!(repair::what_somebody_takes_away_comes_back_within_five_seconds),
+        story!(failover::after_the_primary_pod_is_deleted_a_replica_leads_and_the_roles_are_right),
+        story!(deletion::a_deleted_cluster_leaves_what_it_should_and_its_name_is_free),
+        story!(alone rolling_update::an_image_in_the_configuration_rolls_the_members_without_an_operator_restart),
+        story!(alone rolling_update::an_operator_killed_in_the_middle_of_a_rolling_update_ends_it_the_same),
+        story!(alone undecodable::a_manifest_that_cannot_be_read_is_invalid_and_the_others_go_on),
+        story!(alone idle::a_settled_cluster_causes_no_request),
+    ])
+}

@@ -1,0 +1,34 @@
+//! More members, and fewer.
+
+use std::time::Instant;
+
+use serde_json::json;
+use tests::stage::{SOON, Stage, Stop, Told, until};
+
+pub(crate) async fn a_cluster_grows_to_three_members_and_shrinks_to_two(stage: &Stage) -> Told {
+    stage.with_client().await?;
+    let cluster = stage.apply(include_str!("../../fixtures/e2e/two-members.yaml")).await?;
+    cluster.until_running().await?;
+    cluster.until_members_are(2).await?;
+    let watcher = cluster.watch().await?;
+    let superuser = cluster.session("postgres", "postgres").await?;
+
+    for (members, streaming) in [(3, "2"), (2, "1")] {
+        let begun = Instant::now();
+        cluster.change(json!({"spec": {"numberOfInstances": members}})).await?;
+        cluster.until_members_are(members).await?;
+        cluster.until_running().await?;
+        until(&format!("{streaming} replicas stream"), SOON, async || {
+            match superuser.sql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'").await? {
+                count if count == streaming => Ok(()),
+                count => Stop::failed(format!("{count} do")),
+            }
+        })
+        .await?;
+        assert_eq!(cluster.status().await?["numberOfInstances"], members);
+        stage.tell(format!("{members} members after {:.1} s", begun.elapsed().as_secs_f32()));
+    }
+    assert_eq!(watcher.recreated(), Vec::<String>::new(), "nobody else was touched");
+    assert_eq!(watcher.primaries().len(), 1, "the primary stayed: {:?}", watcher.primaries());
+    Ok(())
+}
