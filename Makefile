@@ -11,11 +11,11 @@ help: ## what there is
 demo: ## from nothing to a PostgreSQL cluster that is updated under load, to watch
 	@tests/demo/demo.sh
 
-test: ## every test: without a cluster, the local cluster itself, and whole stories on a cluster
+test: ## everything: lints, tests without a cluster, stories on a cluster, the local cluster itself
 	@tests/run
 
 check: ## what needs no cluster: format, lints, tests, licences
-	@tests/run check
+	@tests/run lint units
 
 down: ## remove the local cluster, or what demo and install put into the one of KUBECONFIG
 	@tests/demo/down.sh

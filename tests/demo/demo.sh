@@ -9,6 +9,8 @@ source "$REPOSITORY/tests/demo/progress.sh"
 
 MANIFEST=acid-minimal # its name in docs/examples/minimal.yaml
 EXAMPLES=docs/examples
+SECRET=zalando.$MANIFEST.credentials.postgresql.acid.zalan.do
+STOP_FILE=/tmp/demo-writer-stop
 WRITER_LOG=$REPOSITORY/target/demo/writer.log
 WRITER=
 
@@ -19,7 +21,7 @@ show() {
   printf '$ kubectl --namespace %s' "$DEMO_NAMESPACE"
   local word
   for word in "$@"; do
-    case $word in *[\ {]*) printf " '%s'" "$word" ;; *) printf ' %s' "$word" ;; esac
+    case $word in *' '* | *'{'*) printf " '%s'" "$word" ;; *) printf ' %s' "$word" ;; esac
   done
   echo
   demo_kubectl "$@"
@@ -45,6 +47,19 @@ refuse() {
   fi
 }
 
+# Where PostgreSQL or Patroni cannot be had either, admission and the objects are all there is to show.
+has_databases() {
+  is_light || return 0
+  command -v patroni >/dev/null && { command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
+}
+
+show_objects() {
+  show apply --filename "$EXAMPLES/minimal.yaml"
+  within 60 "the StatefulSet" demo_kubectl get statefulset "$MANIFEST"
+  show get postgresql,statefulset,services,secrets,poddisruptionbudget
+  say "skipped: SQL and the rolling update. This machine has no PostgreSQL or no Patroni (Debian packages postgresql, patroni)."
+}
+
 create() {
   heading "A manifest without: two members, a user, a database"
   sed 's/^/  /' "$EXAMPLES/minimal.yaml"
@@ -53,9 +68,11 @@ create() {
   follow 300 all_members_ready ''
 }
 
-# The client is a pod of its own, so that it lives through the update. The password comes from the user's Secret.
-start_client() {
-  local image secret=zalando.$MANIFEST.credentials.postgresql.acid.zalan.do
+# start_client: what SQL is sent from. It lives through the update; the password comes from the user's Secret.
+start_client() { if is_light; then start_local_client; else start_client_pod; fi; }
+
+start_client_pod() {
+  local image
   image=$(demo_kubectl get statefulset "$MANIFEST" --output 'jsonpath={.spec.template.spec.containers[0].image}')
   demo_kubectl apply --filename - >/dev/null <<POD
 apiVersion: v1
@@ -72,14 +89,33 @@ spec:
         - {name: PGDATABASE, value: foo}
         - {name: PGSSLMODE, value: require}
         - {name: PGCONNECT_TIMEOUT, value: "2"}
-        - {name: PGUSER, valueFrom: {secretKeyRef: {name: $secret, key: username}}}
-        - {name: PGPASSWORD, valueFrom: {secretKeyRef: {name: $secret, key: password}}}
+        - {name: PGUSER, valueFrom: {secretKeyRef: {name: $SECRET, key: username}}}
+        - {name: PGPASSWORD, valueFrom: {secretKeyRef: {name: $SECRET, key: password}}}
 POD
   demo_kubectl wait --for=condition=Ready pod/client --timeout=60s >/dev/null
 }
 
-# sql OPTION...: psql in the client pod
-sql() { demo_kubectl exec --stdin client -- psql --no-psqlrc "$@"; }
+# Light mode has no containers to run a client in and no Services: psql of this machine asks for the primary's address.
+start_local_client() {
+  say "light mode: no Service has backends here, so psql of this machine goes to the primary pod's own address"
+  command -v psql >/dev/null || fail "psql is missing" "it is in the Debian package postgresql-client"
+  PGUSER=$(secret_value username) PGPASSWORD=$(secret_value password)
+  export PGUSER PGPASSWORD PGDATABASE=foo PGSSLMODE=require PGCONNECT_TIMEOUT=2
+  export PRIMARY_OF="$DEMO_NAMESPACE $MANIFEST"
+}
+
+secret_value() { demo_kubectl get secret "$SECRET" --output "jsonpath={.data.$1}" | base64 --decode; }
+
+# in_client COMMAND...: where the client is
+in_client() {
+  if is_light; then
+    PGHOST=$(demo_kubectl get pods --selector "cluster-name=$MANIFEST,spilo-role=master" --output 'jsonpath={.items[0].status.podIP}') "$@"
+  else
+    demo_kubectl exec --stdin client -- "$@"
+  fi
+}
+
+sql() { in_client psql --no-psqlrc "$@"; }
 
 query() {
   heading "SQL, as the manifest's user zalando, through the Service $MANIFEST, over TLS"
@@ -94,9 +130,8 @@ SQL
 
 start_writer() {
   mkdir -p "$(dirname "$WRITER_LOG")"
-  demo_kubectl exec client -- rm -f /tmp/stop
-  # exec, so that the pid is kubectl's and not that of a shell around it
-  (exec kubectl --namespace "$DEMO_NAMESPACE" exec --stdin client -- bash -s <tests/demo/writer.sh >"$WRITER_LOG" 2>&1) &
+  in_client rm -f "$STOP_FILE"
+  in_client bash -s "$STOP_FILE" <tests/demo/writer.sh >"$WRITER_LOG" 2>&1 &
   WRITER=$!
   within 20 "the writer's first row" grep -q ok "$WRITER_LOG"
 }
@@ -104,8 +139,8 @@ start_writer() {
 # stop_writer: it ends by itself once it is told; ending kubectl would leave it behind in the pod
 stop_writer() {
   [ -n "$WRITER" ] || return 0
-  demo_kubectl exec client -- touch /tmp/stop || kill "$WRITER" 2>/dev/null || true
-  wait "$WRITER" 2>/dev/null || true
+  in_client touch "$STOP_FILE" </dev/null
+  wait "$WRITER" || true
   WRITER=
 }
 
@@ -173,10 +208,14 @@ main() {
   tests/demo/install.sh
   clear_namespace
   refuse
-  create
-  query
-  trap stop_writer EXIT
-  update
+  if has_databases; then
+    create
+    query
+    trap stop_writer EXIT
+    update
+  else
+    show_objects
+  fi
   try_next
   printf '\nThat took %s.\n' "$(seconds_since "$started")"
 }

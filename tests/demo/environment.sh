@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # the other scripts use these variables
 # What every script here goes by: where things are, which Kubernetes is used, and how. Sourced, never run.
 #
 # A KUBECONFIG that is set is used as it is and nothing local is started. Without one the local cluster is used: of
@@ -12,7 +13,7 @@ for file in messages settings requirements; do
   # shellcheck source=/dev/null
   source "$REPOSITORY/tests/local-cluster/lib/$file.sh"
 done
-# shellcheck disable=SC2034 # read by step(); the cluster's own folder disappears with the cluster
+# step() writes here; the cluster's own folder disappears with the cluster
 LOG_FOLDER=$REPOSITORY/target/demo/log
 ARCHIVE_FOLDER=$REPOSITORY/target/demo/images
 SERVICES=(operator webhook certs)
@@ -58,7 +59,6 @@ use_cluster() {
     say "using the cluster of KUBECONFIG=$KUBECONFIG: nothing local is started"
   else
     check_mode
-    [ "$LOCAL_CLUSTER_MODE" = full ] || explain_light_mode
     [ "${LOCAL_CLUSTER_KUBECONFIG:-}" = "${KUBECONFIG:-none}" ] || "$LOCAL_CLUSTER" up
     KUBECONFIG=$("$LOCAL_CLUSTER" kubeconfig)
     export KUBECONFIG LOCAL_CLUSTER_KUBECONFIG=$KUBECONFIG
@@ -79,9 +79,4 @@ check_mode() {
   is_light || return 0
   "$LOCAL_CLUSTER" help | grep -q LOCAL_CLUSTER_MODE ||
     fail "this user is not root, and the local cluster cannot do without yet" "sudo --preserve-env make ..., or set KUBECONFIG to a cluster of another kind"
-}
-
-explain_light_mode() {
-  say "light mode (no root): the API server, the webhook, the operator, Patroni and PostgreSQL are real, but plain processes"
-  say "of this machine. There is no container, no kubelet, no image and no Service address behind them."
 }

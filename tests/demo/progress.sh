@@ -43,7 +43,7 @@ follow() {
       told=$SECONDS
     done <<<"$(members)"
     for name in "${!shown[@]}"; do
-      [ -z "${seen[$name]:-}" ] && [ "${shown[$name]}" != gone ] || continue
+      if [ -n "${seen[$name]:-}" ] || [ "${shown[$name]}" = gone ]; then continue; fi
       shown[$name]=gone
       event "$started" "$name" gone
     done
