@@ -1,0 +1,33 @@
+# The commands of this repository. `make` alone lists them.
+#
+# KUBECONFIG, if set, names the cluster to use; otherwise a local one is brought up (docs/local-cluster.md).
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check down images install crds fmt
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+demo: ## from nothing to a PostgreSQL cluster that is updated under load, to watch
+	@tests/demo/demo.sh
+
+test: ## everything: lints, tests without a cluster, stories on a cluster, the local cluster itself
+	@tests/run
+
+check: ## what needs no cluster: format, lints, tests, licences
+	@tests/run lint units
+
+down: ## remove the local cluster, or what demo and install put into the one of KUBECONFIG
+	@tests/demo/down.sh
+
+images: ## build the services' images as archives in target/demo/images (PROFILE=release for real use)
+	@tests/demo/images.sh
+
+install: images ## install webhook and operator into the cluster
+	@tests/demo/install.sh
+
+crds: ## write crds/*.yaml anew from shared::api
+	@cargo run --locked --quiet --package crds
+
+fmt: ## format the code
+	@cargo fmt --all
