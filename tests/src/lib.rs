@@ -1,5 +1,5 @@
-//! What tests stand on.
+//! What tests of more than one crate stand on: a stage for stories on a real Kubernetes, and a stand-in for nodes on
+//! machines that give no root.
 
 pub mod process_node;
-//! What tests of more than one crate share.
 pub mod stage;
