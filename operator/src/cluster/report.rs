@@ -109,11 +109,9 @@ pub(super) async fn invalid(
 /// A manifest that cannot even be read: it was stored under another CRD. The schema's check finds every field that is
 /// not what it should be; for that the manifest is read once more, raw.
 pub(super) async fn undecodable(manifest: &Manifest, ctx: &Context) -> Result<Action, Error> {
-    let namespace = manifest.meta().namespace.clone().unwrap_or_default();
-    let kind = ApiResource::erase::<Postgresql>(&());
-    let raw: Api<DynamicObject> = Api::namespaced_with(ctx.client.clone(), &namespace, &kind);
-    let raw = raw.get_opt(&manifest.name_any()).await.map_err(Error::kubernetes("read the manifest"))?;
-    let raw = serde_json::to_value(raw).unwrap_or_default();
+    let found = raw(manifest, ctx).get_opt(&manifest.name_any()).await;
+    let raw =
+        serde_json::to_value(found.map_err(Error::kubernetes("read the manifest"))?).unwrap_or_default();
     let fields: Vec<String> = schema::check(&raw).paths().map(ToString::to_string).collect();
     let told = if fields.is_empty() { "it cannot be read".to_owned() } else { fields.join(", ") };
     let generation = manifest.meta().generation.unwrap_or_default();
@@ -139,21 +137,24 @@ async fn refuse<K: Resource<DynamicType = ()>>(
 }
 
 /// Word, generation and conditions in one patch. A merge patch, not an apply: it also works where upstream's CRD is
-/// installed, which knows the word only. A manifest that is gone needs no status.
+/// installed, which knows the word only. The answer is not read into our types: the manifest may be one that does not
+/// fit them, and the client would log it whole. A manifest that is gone needs no status.
 async fn write<K: Resource<DynamicType = ()>>(
     manifest: &K,
     status: &PostgresqlStatus,
     ctx: &Context,
 ) -> Result<(), Error> {
-    let namespace = manifest.meta().namespace.clone().unwrap_or_default();
-    let api: Api<Postgresql> = Api::namespaced(ctx.client.clone(), &namespace);
     let patch = Patch::Merge(json!({ "status": status }));
-    match api.patch_status(&manifest.name_any(), &PatchParams::default(), &patch).await {
+    match raw(manifest, ctx).patch_status(&manifest.name_any(), &PatchParams::default(), &patch).await {
         Err(kube::Error::Api(error)) if error.is_not_found() => Ok(()),
-        // The answer repeats a manifest that we may not be able to read.
-        Err(kube::Error::SerdeError(_)) => Ok(()),
         result => result.map(drop).map_err(Error::kubernetes("write the status")),
     }
+}
+
+/// Manifests as they are stored, whatever is in them.
+fn raw<K: Resource<DynamicType = ()>>(manifest: &K, ctx: &Context) -> Api<DynamicObject> {
+    let namespace = manifest.meta().namespace.as_deref().unwrap_or_default();
+    Api::namespaced_with(ctx.client.clone(), namespace, &ApiResource::erase::<Postgresql>(&()))
 }
 
 /// When to look again if nothing happens before.

@@ -218,7 +218,9 @@ impl Worker {
                 }
                 Err(error) => self.waits("StartError", error.to_string()).await,
             }
-            if let Some(end) = self.rest(RESTART_AFTER * self.report.restarts.clamp(1, 10).unsigned_abs()).await {
+            if let Some(end) =
+                self.rest(RESTART_AFTER * self.report.restarts.clamp(1, 10).unsigned_abs()).await
+            {
                 return end;
             }
         }
