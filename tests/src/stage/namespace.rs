@@ -97,8 +97,20 @@ impl Stage {
     /// # Errors
     /// When it is accepted, or the API server fails otherwise.
     pub async fn is_refused(&self, yaml: &str) -> Told<Refusal> {
+        self.is_refused_with(&PostParams::default(), yaml).await
+    }
+
+    /// The same with `--dry-run=server`: nothing is made of it even when it is accepted.
+    ///
+    /// # Errors
+    /// When it is accepted, or the API server fails otherwise.
+    pub async fn would_refuse(&self, yaml: &str) -> Told<Refusal> {
+        self.is_refused_with(&PostParams { dry_run: true, ..PostParams::default() }, yaml).await
+    }
+
+    async fn is_refused_with(&self, params: &PostParams, yaml: &str) -> Told<Refusal> {
         let manifest = from_yaml(yaml)?;
-        match self.manifests().create(&PostParams::default(), &manifest).await {
+        match self.manifests().create(params, &manifest).await {
             Ok(_) => Stop::failed(format!("{} was accepted", manifest.name_any())),
             Err(kube::Error::Api(status)) => Ok(Refusal::of(&status)),
             Err(error) => Err(error.into()),

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
     perform(&[
         story!(admission::a_manifest_with_many_errors_is_refused_in_one_answer),
         story!(admission::every_golden_manifest_is_accepted),
+        story!(admission::every_manifest_of_the_catalogue_is_refused_with_its_errors),
         story!(new_cluster::a_new_cluster_of_two_answers_sql_and_streams),
         story!(rolling_update::an_image_in_the_manifest_rolls_the_members_one_by_one),
         story!(scaling::a_cluster_grows_to_three_members_and_shrinks_to_two),
