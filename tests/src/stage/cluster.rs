@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::Value;
 
-use super::{SETTLED, Session, Stage, Stop, Told, Watcher, until};
+use super::{SETTLED, SOON, Session, Stage, Stop, Told, Watcher, until};
 
 /// A cluster, by the name of its manifest.
 pub struct Cluster<'a> {
@@ -125,6 +125,22 @@ impl<'a> Cluster<'a> {
             [one] => Ok(one.clone()),
             others => Stop::failed(format!("the primaries are {others:?}")),
         }
+    }
+
+    /// `patronictl switchover`, as a person would do it.
+    ///
+    /// # Errors
+    /// When Patroni refuses, or the label does not follow.
+    pub async fn switch_over_to(&self, member: &str) -> Told {
+        let leader = self.primary().await?;
+        let command =
+            ["patronictl", "switchover", &self.name, "--leader", &leader, "--candidate", member, "--force"];
+        self.stage.in_pod(&leader, &command.map(str::to_owned)).await?;
+        until(&format!("{member} is the primary"), SOON, async || match self.primary().await? {
+            primary if primary == member => Ok(()),
+            primary => Stop::failed(primary),
+        })
+        .await
     }
 
     /// Waits until there are so many pods, all ready, one of them the primary and all others replicas.

@@ -22,14 +22,17 @@ const USER: &str = "e2e";
 pub struct Stage {
     pub(super) client: Client,
     pub(super) namespace: String,
-    story: String,
+    short_name: String,
     afterwards: RefCell<Vec<LocalBoxFuture<'static, Told>>>,
 }
 
 impl Stage {
     /// Makes the namespace.
     pub(super) async fn set_up(client: Client, story: &str) -> Told<Self> {
-        let namespace = namespace_for(story);
+        let short_name = short_name_of(story);
+        // No other run has it.
+        let moment = jiff::Timestamp::now().as_microsecond() % 100_000_000;
+        let namespace = format!("e2e-{short_name}-{moment:08}");
         let object = Namespace {
             metadata: ObjectMeta {
                 name: Some(namespace.clone()),
@@ -40,12 +43,12 @@ impl Stage {
         };
         let namespaces: Api<Namespace> = Api::all(client.clone());
         namespaces.create(&PostParams::default(), &object).await?;
-        Ok(Self { client, namespace, story: story.to_owned(), afterwards: RefCell::default() })
+        Ok(Self { client, namespace, short_name, afterwards: RefCell::default() })
     }
 
     /// A line for whoever watches.
     pub fn tell(&self, text: impl AsRef<str>) {
-        eprintln!("    {}: {}", self.story, text.as_ref());
+        eprintln!("    {}: {}", self.short_name, text.as_ref());
     }
 
     /// The namespace's name.
@@ -97,8 +100,20 @@ impl Stage {
     /// # Errors
     /// When it is accepted, or the API server fails otherwise.
     pub async fn is_refused(&self, yaml: &str) -> Told<Refusal> {
+        self.is_refused_with(&PostParams::default(), yaml).await
+    }
+
+    /// The same with `--dry-run=server`: nothing is made of it even when it is accepted.
+    ///
+    /// # Errors
+    /// When it is accepted, or the API server fails otherwise.
+    pub async fn would_refuse(&self, yaml: &str) -> Told<Refusal> {
+        self.is_refused_with(&PostParams { dry_run: true, ..PostParams::default() }, yaml).await
+    }
+
+    async fn is_refused_with(&self, params: &PostParams, yaml: &str) -> Told<Refusal> {
         let manifest = from_yaml(yaml)?;
-        match self.manifests().create(&PostParams::default(), &manifest).await {
+        match self.manifests().create(params, &manifest).await {
             Ok(_) => Stop::failed(format!("{} was accepted", manifest.name_any())),
             Err(kube::Error::Api(status)) => Ok(Refusal::of(&status)),
             Err(error) => Err(error.into()),
@@ -225,9 +240,8 @@ fn last_lines(text: &str, count: usize) -> String {
     lines.into_iter().skip(skipped).map(|line| format!("        {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// A name that says whose it is and that no other run has.
-fn namespace_for(story: &str) -> String {
-    let words: Vec<&str> = story.split('_').filter(|word| word.len() > 2).take(4).collect();
-    let moment = jiff::Timestamp::now().as_microsecond() % 100_000_000;
-    format!("e2e-{}-{moment:08}", words.join("-"))
+/// The words of a sentence that tell it from others.
+fn short_name_of(story: &str) -> String {
+    let words: Vec<&str> = story.split('_').filter(|word| word.len() > 3).take(4).collect();
+    words.join("-")
 }

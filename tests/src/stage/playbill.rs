@@ -44,6 +44,10 @@ pub fn perform(stories: &[Story]) -> ExitCode {
         together.iter().chain(&alone).for_each(|story| println!("{}: test", story.name));
         return ExitCode::SUCCESS;
     }
+    // What a failed assertion says is told with its story.
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("    failed at {}", panic.location().map(ToString::to_string).unwrap_or_default());
+    }));
     let tally = Mutex::new(Tally::default());
     play_side_by_side(&together, side_by_side(), &tally);
     play_side_by_side(&alone, 1, &tally);

@@ -35,9 +35,11 @@ fn main() -> ExitCode {
     perform(&[
         story!(admission::a_manifest_with_many_errors_is_refused_in_one_answer),
         story!(admission::every_golden_manifest_is_accepted),
+        story!(admission::every_manifest_of_the_catalogue_is_refused_with_its_errors),
         story!(new_cluster::a_new_cluster_of_two_answers_sql_and_streams),
         story!(rolling_update::an_image_in_the_manifest_rolls_the_members_one_by_one),
         story!(scaling::a_cluster_grows_to_three_members_and_shrinks_to_two),
+        story!(scaling::a_primary_that_has_to_go_hands_over_first),
         story!(repair::what_somebody_takes_away_comes_back_within_five_seconds),
         story!(failover::after_the_primary_pod_is_deleted_a_replica_leads_and_the_roles_are_right),
         story!(deletion::a_deleted_cluster_leaves_what_it_should_and_its_name_is_free),

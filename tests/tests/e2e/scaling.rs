@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde_json::json;
-use tests::stage::{SOON, Stage, Stop, Told, until};
+use tests::stage::{SOON, Stage, Stop, Told, Writer, until};
 
 pub(crate) async fn a_cluster_grows_to_three_members_and_shrinks_to_two(stage: &Stage) -> Told {
     stage.with_client().await?;
@@ -30,5 +30,27 @@ pub(crate) async fn a_cluster_grows_to_three_members_and_shrinks_to_two(stage: &
     }
     assert_eq!(watcher.recreated(), Vec::<String>::new(), "nobody else was touched");
     assert_eq!(watcher.primaries().len(), 1, "the primary stayed: {:?}", watcher.primaries());
+    Ok(())
+}
+
+pub(crate) async fn a_primary_that_has_to_go_hands_over_first(stage: &Stage) -> Told {
+    stage.with_client().await?;
+    let cluster = stage.apply(include_str!("../../fixtures/e2e/three-members.yaml")).await?;
+    cluster.until_running().await?;
+    cluster.until_members_are(3).await?;
+    cluster.switch_over_to("acid-shop-2").await?;
+    cluster.until_members_are(3).await?;
+    let watcher = cluster.watch().await?;
+    let writer = Writer::begin(cluster.session("shop_owner", "shop").await?).await?;
+
+    cluster.change(json!({"spec": {"numberOfInstances": 2}})).await?;
+    cluster.until_members_are(2).await?;
+    cluster.until_running().await?;
+    writer.until_written_again().await?;
+    let written = writer.stop().await?;
+    stage.tell(format!("primaries {:?}, {written:?}", watcher.primaries()));
+    assert_eq!(watcher.primaries().len(), 2, "it handed over once: {:?}", watcher.primaries());
+    assert_eq!(watcher.recreated(), Vec::<String>::new(), "nobody else was touched");
+    assert_eq!(written.lost, Vec::<u64>::new(), "no acknowledged row is missing");
     Ok(())
 }
