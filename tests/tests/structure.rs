@@ -162,11 +162,8 @@ fn follow_modules(name: &str, sources: &[(String, String)], reached: &mut BTreeS
     }
     let (folder, file) = name.rsplit_once('/').unwrap();
     let stem = file.trim_end_matches(".rs");
-    let inner = if is_crate_root(name) || stem == "mod" {
-        folder.to_owned()
-    } else {
-        format!("{folder}/{stem}")
-    };
+    let inner =
+        if is_crate_root(name) || stem == "mod" { folder.to_owned() } else { format!("{folder}/{stem}") };
     for module in text.lines().filter_map(declared_module) {
         for candidate in [format!("{inner}/{module}.rs"), format!("{inner}/{module}/mod.rs")] {
             follow_modules(&candidate, sources, reached);
