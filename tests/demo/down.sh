@@ -29,4 +29,3 @@ if [ "$CLUSTER" = local ]; then
 else
   remove_from_foreign_cluster
 fi
-rm -rf "$REPOSITORY/target/demo"

@@ -1,0 +1,179 @@
+//! What the documentation says is so: every command block holds commands that exist, every link leads somewhere, and
+//! the refusal that the README shows is what admission says of that manifest.
+//!
+//! The commands themselves are run by other tests: `make test` by `.ci/run`, the local cluster's verbs by its `test.sh`.
+//! A command that nothing here knows fails the test: then it is added below with what checks it, or not documented.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may be blunt")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use shared::admission;
+use shared::api::OperatorConfiguration;
+use shared::config::OperatorConfig;
+
+/// Programs of others that the documentation calls: we only check the files that they are given.
+const FOREIGN: &[&str] = &["apt-get", "export", "git", "cd", "kind", "kubectl", "cargo"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// README.md and docs/*.md, by name, with their text.
+fn documents() -> Vec<(String, String)> {
+    let mut names = vec!["README.md".to_owned()];
+    for entry in fs::read_dir(root().join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
+            names.push(format!("docs/{name}"));
+        }
+    }
+    names.sort();
+    names.into_iter().map(|name| (name.clone(), read(&name))).collect()
+}
+
+/// The commands of a document: lines of ```console blocks after the prompt, without comments and settings before them.
+fn commands(text: &str) -> Vec<String> {
+    let (mut found, mut inside) = (Vec::new(), false);
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            inside = !inside && line.trim() == "```console";
+        } else if let Some(command) = line.strip_prefix("$ ").or_else(|| line.strip_prefix("# "))
+            && inside
+        {
+            found.push(command.split("  #").next().unwrap().trim().to_owned());
+        }
+    }
+    found
+}
+
+/// Words of a command, without `NAME=value` before it. What is in double quotes is one word.
+fn words(command: &str) -> Vec<String> {
+    let is_setting = |word: &String| {
+        word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+    };
+    let mut words = vec![String::new()];
+    for (index, part) in command.split('"').enumerate() {
+        let mut pieces = if index % 2 == 0 { part.split(' ').collect() } else { vec![part] }.into_iter();
+        words.last_mut().unwrap().push_str(pieces.next().unwrap_or_default());
+        words.extend(pieces.map(str::to_owned));
+    }
+    words.into_iter().filter(|word| !word.is_empty()).skip_while(is_setting).collect()
+}
+
+/// What is wrong with a command, if anything.
+fn judge(command: &str, targets: &[String], verbs: &str) -> Option<String> {
+    let words = words(command);
+    let first = words.first().cloned().unwrap_or_default();
+    let wrong = match first.as_str() {
+        "" => None, // only settings
+        "make" => words
+            .iter()
+            .skip(1)
+            .find(|word| !word.contains('=') && !targets.contains(word))
+            .map(|target| format!("the Makefile has no target {target}")),
+        "tests/local-cluster/local-cluster" => words
+            .get(1)
+            .filter(|verb| !verbs.contains(&format!("local-cluster {verb}")))
+            .map(|verb| format!("the local cluster has no verb {verb}")),
+        program if program.contains('/') => {
+            (!root().join(program).exists()).then(|| format!("there is no {program}"))
+        }
+        program if FOREIGN.contains(&program) => None,
+        program => Some(format!("nothing checks {program}")),
+    };
+    let missing = words.iter().skip(1).find(|word| is_missing_file(word));
+    wrong.or_else(|| missing.map(|word| format!("there is no {word}")))
+}
+
+/// Whether a word names a file or folder of this repository that is not there. What is built is not there yet.
+fn is_missing_file(word: &str) -> bool {
+    let is_ours =
+        ["docs/", "deploy/", "crds/", "tests/", "certs/"].iter().any(|folder| word.starts_with(folder));
+    is_ours && !root().join(word).exists()
+}
+
+/// The configuration that is installed: what admission says depends on it.
+fn installed_configuration() -> OperatorConfig {
+    let text = read("deploy/base/operator/configuration.yaml");
+    let resource: OperatorConfiguration = serde_saphyr::from_str(&text).unwrap();
+    OperatorConfig::from_resource(&resource).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn every_documented_command_exists() {
+    let makefile = read("Makefile");
+    let targets: Vec<String> = makefile
+        .lines()
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
+        .filter_map(|line| line.split_once(':'))
+        .map(|(target, _)| target.to_owned())
+        .collect();
+    let help = Command::new(root().join("tests/local-cluster/local-cluster")).arg("help").output().unwrap();
+    let verbs = String::from_utf8(help.stdout).unwrap();
+    let mut wrong = Vec::new();
+    for (name, text) in documents() {
+        for command in commands(&text) {
+            wrong
+                .extend(judge(&command, &targets, &verbs).map(|what| format!("{name}: `{command}`: {what}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_readme_names_both_commands_and_ci_runs_its_test_command() {
+    let commands = commands(&read("README.md"));
+    for command in ["make demo", "make test"] {
+        assert!(commands.iter().any(|known| known == command), "README.md has no `{command}`");
+    }
+    assert!(
+        read(".ci/run").lines().any(|line| line.trim().starts_with("make test ")),
+        ".ci/run does not run `make test`"
+    );
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut wrong = Vec::new();
+    for (name, text) in documents() {
+        let folder = root().join(&name).parent().unwrap().to_owned();
+        for part in text.split("](").skip(1) {
+            let target = part.split([')', '#']).next().unwrap();
+            if !target.is_empty() && !target.contains("://") && !folder.join(target).exists() {
+                wrong.push(format!("{name}: {target}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "links to nothing:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_refusal_in_the_readme_is_what_admission_says() {
+    let manifest: Value = serde_saphyr::from_str(&read("docs/examples/rejected.yaml")).unwrap();
+    let config = installed_configuration();
+    let answer = admission::mutate(&manifest, &config)
+        .and_then(|complete| admission::review(None, &complete, &config).map(|_| ()));
+    let Err(errors) = answer else { panic!("docs/examples/rejected.yaml is accepted") };
+    let said: Vec<String> = errors.iter().map(|error| format!("* {error}")).collect();
+    let readme = read("README.md");
+    let shown: Vec<&str> =
+        readme.lines().filter(|line| line.starts_with("* ") && !line.starts_with("* [")).collect();
+    assert!(said.len() >= 5, "the example shows too little: {said:?}");
+    assert_eq!(shown, said, "README.md (left) shows another answer than admission gives (right)");
+}
+
+#[test]
+fn the_good_example_is_accepted() {
+    let manifest: Value = serde_saphyr::from_str(&read("docs/examples/minimal.yaml")).unwrap();
+    let config = installed_configuration();
+    let complete = admission::mutate(&manifest, &config).unwrap_or_else(|errors| panic!("{errors}"));
+    admission::review(None, &complete, &config).unwrap_or_else(|errors| panic!("{errors}"));
+}
