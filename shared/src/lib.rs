@@ -8,6 +8,8 @@ pub mod field;
 pub mod quantity;
 pub mod version;
 
+pub mod settings;
+
 pub mod api;
 pub mod config;
 pub mod schema;
