@@ -6,6 +6,7 @@
 
 pub mod field;
 pub mod quantity;
+mod spelling;
 pub mod version;
 
 pub mod settings;

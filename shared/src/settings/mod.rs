@@ -8,6 +8,7 @@ mod value;
 
 use std::sync::OnceLock;
 
+use crate::spelling;
 use crate::version::PostgresVersion;
 
 /// The tables, by major version.
@@ -84,14 +85,8 @@ pub fn versions_with(name: &str) -> Vec<u8> {
 /// The name in that version that somebody who wrote `name` most likely meant.
 pub fn closest(name: &str, version: PostgresVersion) -> Option<&'static str> {
     let (_, table) = tables().iter().find(|(major, _)| *major == version.major())?;
-    let lower = name.to_ascii_lowercase();
-    let near = table
-        .iter()
-        .filter(|setting| setting.context != Context::Never)
-        .map(|setting| (distance(&lower, &order(setting.name)), setting.name))
-        .min()?;
-    // One slip in three letters is a slip, more is another word.
-    (near.0 <= (lower.len() / 3).min(4)).then_some(near.1)
+    let settable = table.iter().filter(|setting| setting.context != Context::Never);
+    spelling::closest(name, settable.map(|setting| setting.name))
 }
 
 /// All tables, read once.
@@ -135,26 +130,6 @@ fn setting(line: &'static str) -> Option<Setting> {
         _ => Kind::Text,
     };
     Some(Setting { name, kind, context })
-}
-
-/// How many letters have to be added, removed or replaced to make one word of the other (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, left) in one.bytes().enumerate() {
-        let mut diagonal = line;
-        let mut before = line + 1;
-        for (cell, right) in row.iter_mut().skip(1).zip(other.bytes()) {
-            let above = *cell;
-            let replaced = diagonal + usize::from(left != right);
-            before = replaced.min(above + 1).min(before + 1);
-            diagonal = above;
-            *cell = before;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = line + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
