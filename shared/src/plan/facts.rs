@@ -105,9 +105,10 @@ impl Facts {
                 _ => self.objects.push(difference.object),
             }
         }
-        // What is compared the other way round and is not there at all has gone.
+        // What is compared the other way round and is not there at all has gone. A role stays, and so does its Secret.
         let gone = between(&after.resources, &before.resources).into_iter();
-        self.removed = gone.filter(|other| other.field.is_none()).map(|other| other.object).collect();
+        let gone = gone.filter(|other| other.field.is_none() && other.object.kind != Kind::Secret);
+        self.removed = gone.map(|other| other.object).collect();
         let rest = |side: &Side| side.set().map(without_what_nobody_reads);
         self.bootstrap_only = self.set.is_some() && rest(before) == rest(after);
     }
@@ -209,8 +210,11 @@ fn catalog(roles: &RoleSet) -> Catalog {
         catalog.roles.insert(role.name.clone(), existing);
     }
     for role in &roles.roles {
-        let admin = role.admin.as_ref().and_then(|admin| catalog.roles.get_mut(admin));
-        admin.map(|admin| admin.member_of.insert(role.name.clone(), Membership::Admin));
+        if let Some(admin) = &role.admin {
+            // The admin may be a role that nobody here defines.
+            let admin = catalog.roles.entry(admin.clone()).or_default();
+            admin.member_of.insert(role.name.clone(), Membership::Admin);
+        }
     }
     for database in &roles.databases {
         catalog.databases.insert(database.name.clone(), ExistingDatabase { owner: database.owner.clone() });

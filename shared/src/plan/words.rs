@@ -4,7 +4,7 @@
 //! longer than 256 characters is cut by the API server, so lists end with how many more there are.
 
 use crate::config::{MajorVersionUpgradeMode, OperatorConfig, StorageResizeMode};
-use crate::roles::Statement;
+use crate::roles::{RoleName, Statement};
 
 use super::facts::Facts;
 use super::{Effect, ObjectName};
@@ -32,9 +32,6 @@ pub(super) fn sentence(facts: &Facts, config: &OperatorConfig) -> String {
 
 /// Why nothing happens.
 fn nothing(facts: &Facts) -> String {
-    if facts.lazy_image {
-        return "a pod takes the new image when it is next recreated (enable_lazy_spilo_upgrade)".to_owned();
-    }
     if !facts.kept.is_empty() {
         return format!("nothing is dropped: {}", listed(&facts.kept));
     }
@@ -101,7 +98,8 @@ fn volumes(facts: &Facts, config: &OperatorConfig) -> Option<String> {
 
 fn pods(facts: &Facts) -> Option<String> {
     if facts.pods.is_empty() {
-        return None;
+        let waits = "a pod takes the new image when it is next recreated (enable_lazy_spilo_upgrade)";
+        return facts.lazy_image.then(|| waits.to_owned());
     }
     let (before, after) = facts.members;
     Some(match before.min(after) {
@@ -118,7 +116,11 @@ fn set(facts: &Facts) -> Option<String> {
         return Some(format!("the StatefulSet is replaced under its pods{restarts}"));
     }
     let patched = facts.set.is_some() && !facts.bootstrap_only && facts.pods.is_empty();
-    let told = facts.members.0 != facts.members.1 || facts.speaks_of_patroni() || !facts.objects.is_empty();
+    let told = facts.members.0 != facts.members.1
+        || facts.size.is_some()
+        || facts.lazy_image
+        || facts.speaks_of_patroni()
+        || !facts.objects.is_empty();
     (patched && !told).then(|| "the StatefulSet is updated, no pod restarts".to_owned())
 }
 
@@ -143,7 +145,20 @@ fn patroni(facts: &Facts) -> Option<String> {
 }
 
 fn sql(facts: &Facts) -> Option<String> {
-    let done: Vec<String> = facts.statements.iter().map(statement).collect();
+    let made = |name: &RoleName| {
+        facts
+            .statements
+            .iter()
+            .any(|other| matches!(other, Statement::CreateRole { name: made, .. } if made == name))
+    };
+    // What belongs to making a role is not told beside it.
+    let belongs = |other: &&Statement| match other {
+        Statement::GrantMembership { member: name, .. }
+        | Statement::GrantAdmin { role: name, .. }
+        | Statement::SetParameter { role: name, .. } => made(name),
+        _ => false,
+    };
+    let done: Vec<String> = facts.statements.iter().filter(|other| !belongs(other)).map(statement).collect();
     (!done.is_empty()).then(|| format!("by SQL: {}", listed(&done)))
 }
 

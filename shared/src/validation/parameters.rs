@@ -114,7 +114,8 @@ pub(super) fn owned(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
 
 /// Values that PostgreSQL would read.
 pub(super) fn values(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
-    let Some(version) = version(manifest) else { return };
+    // A wrong version is said elsewhere; that must not hide a bad value.
+    let version = version(manifest).unwrap_or(PostgresVersion::NEWEST);
     for (name, lower, value) in parameters(manifest) {
         let setting = settings::find(&lower, version).filter(|_| place(&lower) != Place::Patroni);
         if let Some(Err(message)) = setting.map(|setting| setting.read(value)) {
