@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::api::{Postgresql, PostgresqlSpec};
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath, Reason};
-use crate::plan::{Change, Effect};
+use crate::plan::{self, Change, Effect};
 use crate::schema::{self, Violation};
 use crate::{defaults, validation};
 
@@ -39,18 +39,40 @@ pub fn mutate_update(old: &Value, manifest: &Value, config: &OperatorConfig) -> 
     Ok(with_defaults(manifest))
 }
 
-/// What creating `new`, or changing `old` into it, will do.
+/// What creating `new`, or changing `old` into it, will do: warnings about the new manifest first, then one line for
+/// each field that changes. A new cluster is told warnings only.
 ///
 /// # Errors
 /// Everything that is wrong with a new manifest, or that an update makes wrong. An update that leaves the spec alone
 /// is never refused: an old invalid manifest must still be able to lose its finalizer.
 pub fn review(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Result<Vec<Change>, FieldErrors> {
-    if old.is_some_and(|old| leaves_spec_alone(old, new)) {
-        return Ok(Vec::new());
+    if let Some(old) = old.filter(|old| leaves_spec_alone(old, new)) {
+        let same = ["labels", "annotations"].map(|key| format!("/metadata/{key}"));
+        let same = same.iter().all(|at| old.pointer(at) == new.pointer(at));
+        return Ok(if same { Vec::new() } else { planned(old, new, config) });
     }
     let Examined { manifest, errors, standing } = examine(old, new, config);
     errors.into_result()?;
-    Ok(told(&manifest, &standing, config))
+    let changes = old.map(|old| planned(old, new, config)).unwrap_or_default();
+    Ok(joined(told(&manifest, &standing, config), changes))
+}
+
+/// What changing one raw manifest into another does.
+fn planned(old: &Value, new: &Value, config: &OperatorConfig) -> Vec<Change> {
+    // With the defaults on both sides: a default that was not written yet is no change.
+    let read = |manifest: &Value| Readable::of(&with_defaults(manifest)).manifest;
+    plan::plan(&read(old), &read(new), config)
+}
+
+/// Warnings and changes. A change that does nothing is not worth a second line about its field.
+fn joined(mut told: Vec<Change>, changes: Vec<Change>) -> Vec<Change> {
+    let warned: Vec<FieldPath> = told.iter().map(|change| change.field.clone()).collect();
+    told.extend(
+        changes
+            .into_iter()
+            .filter(|change| change.effect != Effect::Ignored || !warned.contains(&change.field)),
+    );
+    told
 }
 
 /// As [`review`], for manifests that have been read already.
@@ -73,7 +95,18 @@ pub fn review_typed(
     }
     let (errors, standing) = apart(found, &before);
     errors.into_result()?;
-    Ok(told(new, &standing, config))
+    let changes = old.map(|old| plan::plan(old, new, config)).unwrap_or_default();
+    Ok(joined(told(new, &standing, config), changes))
+}
+
+/// What changing the operator's configuration does to the clusters of these manifests: one line for each option that
+/// touches any.
+pub fn review_configuration(
+    old: &OperatorConfig,
+    new: &OperatorConfig,
+    manifests: &[Postgresql],
+) -> Vec<Change> {
+    plan::plan_configuration(old, new, manifests)
 }
 
 /// Whether the manifest may be deleted `today`.
@@ -301,8 +334,9 @@ mod tests {
         let mut changed = invalid.clone();
         changed["spec"]["numberOfInstances"] = json!(3);
         let changes = review(Some(&invalid), &changed, &OperatorConfig::default()).unwrap();
-        assert_eq!(changes.len(), 1);
+        assert_eq!(changes.len(), 2);
         assert!(changes[0].to_string().starts_with("spec.teamId: is still wrong: "));
+        assert_eq!(changes[1].to_string(), "spec.numberOfInstances: one more member is added");
         changed["spec"]["volume"]["size"] = json!("10 GB");
         let errors = mutate_update(&invalid, &changed, &OperatorConfig::default()).unwrap_err();
         assert_eq!(errors.len(), 1, "{errors}");

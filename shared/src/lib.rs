@@ -6,7 +6,10 @@
 
 pub mod field;
 pub mod quantity;
+mod spelling;
 pub mod version;
+
+pub mod settings;
 
 pub mod api;
 pub mod config;

@@ -71,6 +71,11 @@ pub fn readable_part(manifest: &Value, violations: &[Violation]) -> Value {
     rest
 }
 
+/// The schema of a manifest, as JSON Schema.
+pub(crate) fn root() -> &'static Value {
+    &schema().root
+}
+
 /// The schema, compiled once per process.
 fn schema() -> &'static Schema {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();

@@ -19,13 +19,15 @@ pub struct Args {
     pub command: Command,
 }
 
-/// The two things this program does.
+/// The things this program does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Answer the API server's reviews.
     Serve(Serve),
     /// Judge manifests in files, with no cluster, in the same words.
     Validate(Validate),
+    /// Say what changed manifests will do to their clusters, with no cluster, in the words of the warnings.
+    Plan(Plan),
 }
 
 /// How to serve.
@@ -74,6 +76,20 @@ pub struct Validate {
     /// File with the manifests as they are stored, for what the change is going to do.
     #[arg(long, value_name = "FILE")]
     pub old: Option<PathBuf>,
+    /// File with the operator configuration (either kind); the built-in defaults without it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// What to compare.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Plan {
+    /// File with the manifests as they shall be; `-` for standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// File with the manifests as they are.
+    #[arg(long, value_name = "FILE")]
+    pub old: PathBuf,
     /// File with the operator configuration (either kind); the built-in defaults without it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! `webhook serve` and `webhook validate`.
+//! `webhook serve`, `webhook validate` and `webhook plan`.
 
 use std::error::Error;
 use std::io::IsTerminal;
@@ -12,13 +12,18 @@ use webhook::{offline, serve};
 fn main() -> ExitCode {
     match Args::parse().command {
         Command::Serve(args) => run(args),
-        Command::Validate(args) => match offline::validate(&args) {
-            Ok(report) => {
-                println!("{}", report.text);
-                if report.valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-            }
-            Err(error) => failed(&error),
-        },
+        Command::Validate(args) => print(offline::validate(&args)),
+        Command::Plan(args) => print(offline::plan(&args)),
+    }
+}
+
+fn print(judged: Result<offline::Report, offline::OfflineError>) -> ExitCode {
+    match judged {
+        Ok(report) => {
+            println!("{}", report.text);
+            if report.valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => failed(&error),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `webhook validate`: the same functions and the same words, with no cluster. For editors, hooks and CI.
+//! `webhook validate` and `webhook plan`: the same functions and the same words, with no cluster. For editors, hooks and CI.
 //!
 //! A file may hold several documents; those of other kinds are none of our business and are passed over. An old
 //! manifest is the one of the same namespace and name.
@@ -9,7 +9,7 @@ use serde_json::Value;
 use shared::field::FieldErrors;
 
 use crate::answer::refusal_text;
-use crate::args::Validate;
+use crate::args::{Plan, Validate};
 use crate::configuration::{self, MAP_KIND, OBJECT_KIND};
 use crate::validate::POSTGRESQL;
 use shared::admission;
@@ -61,10 +61,7 @@ pub struct Report {
 /// # Errors
 /// When they cannot be read or hold nothing that can be judged.
 pub fn validate(args: &Validate) -> Result<Report, OfflineError> {
-    let config = match &args.config {
-        Some(path) => configuration_in(path)?,
-        None => OperatorConfig::default(),
-    };
+    let config = configuration_of(args.config.as_deref())?;
     let olds = match &args.old {
         Some(path) => documents(path)?,
         None => Vec::new(),
@@ -93,6 +90,46 @@ pub fn validate(args: &Validate) -> Result<Report, OfflineError> {
     Ok(Report { text: paragraphs.join("\n"), valid })
 }
 
+/// Says what changing the manifests does. A manifest that is not among the old ones is of a new cluster.
+///
+/// # Errors
+/// When files cannot be read or hold no manifest.
+pub fn plan(args: &Plan) -> Result<Report, OfflineError> {
+    let config = configuration_of(args.config.as_deref())?;
+    let olds = documents(&args.old)?;
+    let mut paragraphs = Vec::new();
+    let mut valid = true;
+    for document in documents(&args.file)?.iter().filter(|document| text_at(document, "/kind") == POSTGRESQL)
+    {
+        let name = text_at(document, "/metadata/name");
+        let old = old_of(document, &olds);
+        paragraphs.push(match judge(old, document, &config) {
+            Ok(changes) => change_text(name, old.is_some(), &changes),
+            Err(errors) => {
+                valid = false;
+                refusal_text(POSTGRESQL, name, &errors)
+            }
+        });
+    }
+    if paragraphs.is_empty() {
+        return Err(OfflineError::Nothing(args.file.clone()));
+    }
+    Ok(Report { text: paragraphs.join("\n"), valid })
+}
+
+fn configuration_of(path: Option<&Path>) -> Result<OperatorConfig, OfflineError> {
+    path.map_or_else(|| Ok(OperatorConfig::default()), configuration_in)
+}
+
+fn change_text(name: &str, exists: bool, changes: &[String]) -> String {
+    let head = match (exists, changes) {
+        (false, _) => "is new",
+        (true, []) => "does not change",
+        (true, _) => "changes",
+    };
+    lines(format!("{POSTGRESQL} {name:?} {head}"), changes)
+}
+
 /// The same order as in the cluster: defaults first, then the review of the result.
 fn judge(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Result<Vec<String>, FieldErrors> {
     let complete = match old {
@@ -104,7 +141,10 @@ fn judge(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Result<Ve
 }
 
 fn acceptance_text(kind: &str, name: &str, changes: &[String]) -> String {
-    let mut text = format!("{kind} {name:?} is valid");
+    lines(format!("{kind} {name:?} is valid"), changes)
+}
+
+fn lines(mut text: String, changes: &[String]) -> String {
     for change in changes {
         text.push_str("\n  ");
         text.push_str(change);

@@ -1,7 +1,7 @@
 //! Judges a change: manifests, deletions, and the operator's own configuration. Asked by `routes` for `/validate`.
 //!
-//! What must always pass: an update that leaves the specification as it was, and anything done to an object that is
-//! being deleted. An old manifest that is invalid by today's rules must still be able to lose its finalizer.
+//! What must always pass: an update that leaves the specification as it was (its labels may still have an effect, which
+//! is told), and anything done to an object that is being deleted. An old manifest that is invalid by today's rules must still be able to lose its finalizer.
 
 use jiff::civil::Date;
 use kube::core::admission::Operation;
@@ -48,8 +48,9 @@ fn manifest(request: &Request, circumstances: &Circumstances<'_>) -> Verdict {
                 .map_or_else(Verdict::Denied, |()| Verdict::Allowed { warnings: Vec::new() }),
             None => Verdict::Passed,
         },
-        Operation::Create | Operation::Update if !request.leaves("spec") => match request.object() {
+        Operation::Create | Operation::Update => match request.object() {
             Some(new) => match admission::review(request.old_object(), new, config) {
+                Ok(changes) if changes.is_empty() && request.leaves("spec") => Verdict::Passed,
                 Ok(changes) => {
                     Verdict::Allowed { warnings: changes.iter().map(ToString::to_string).collect() }
                 }
@@ -57,7 +58,7 @@ fn manifest(request: &Request, circumstances: &Circumstances<'_>) -> Verdict {
             },
             None => Verdict::Passed,
         },
-        Operation::Create | Operation::Update | Operation::Connect => Verdict::Passed,
+        Operation::Connect => Verdict::Passed,
     }
 }
 

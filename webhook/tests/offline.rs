@@ -1,10 +1,10 @@
-//! `webhook validate`: files in, words and an exit status out.
+//! `webhook validate` and `webhook plan`: files in, words and an exit status out.
 #![allow(clippy::unwrap_used, reason = "tests may be blunt")]
 
 use std::path::PathBuf;
 
-use webhook::args::Validate;
-use webhook::offline::{OfflineError, Report, validate};
+use webhook::args::{Plan, Validate};
+use webhook::offline::{OfflineError, Report, plan, validate};
 
 const MANIFEST: &str = "
 apiVersion: acid.zalan.do/v1
@@ -83,4 +83,63 @@ fn what_cannot_be_judged_is_an_error_and_no_verdict() {
     let config = "kind: ConfigMap\ndata: {workers: many}";
     let report = judge("config", MANIFEST, None, Some(config));
     assert!(matches!(report, Err(OfflineError::Configuration { .. })));
+}
+
+fn compare(name: &str, new: &str, old: &str, config: Option<&str>) -> Result<Report, OfflineError> {
+    let file = |role: &str, text: &str| file(&format!("plan-{name}-{role}.yaml"), text);
+    let args = Plan {
+        file: file("new", new),
+        old: file("old", old),
+        config: config.map(|text| file("config", text)),
+    };
+    let report = plan(&args);
+    for path in [Some(args.file), Some(args.old), args.config].into_iter().flatten() {
+        std::fs::remove_file(path).unwrap();
+    }
+    report
+}
+
+#[test]
+fn a_plan_says_what_each_changed_field_does() {
+    let new = MANIFEST
+        .replace("size: 2Gi", "size: 3Gi")
+        .replace("version: \"17\"", "version: \"17\", parameters: {max_connections: \"200\"}");
+    let report = compare("fields", &new, MANIFEST, None).unwrap();
+    assert!(report.valid);
+    assert_eq!(
+        report.text,
+        "postgresql \"acid-minimal\" changes\n  \
+         spec.postgresql.parameters[max_connections]: PostgreSQL restarts in every pod, replicas first\n  \
+         spec.volume.size: each volume grows from 2Gi to 3Gi, no pod restarts"
+    );
+    assert_eq!(
+        compare("same", MANIFEST, MANIFEST, None).unwrap().text,
+        "postgresql \"acid-minimal\" does not change"
+    );
+    let other = MANIFEST.replace("acid-minimal", "acid-other");
+    assert_eq!(compare("new", MANIFEST, &other, None).unwrap().text, "postgresql \"acid-minimal\" is new");
+}
+
+#[test]
+fn a_plan_follows_the_operator_configuration() {
+    let new = MANIFEST.replace("teamId: acid", "teamId: acid\n  dockerImage: spilo:next");
+    let lazy = "kind: ConfigMap\nmetadata: {name: c}\ndata: {enable_lazy_spilo_upgrade: \"true\"}";
+    let now = compare("eager", &new, MANIFEST, None).unwrap().text;
+    assert!(
+        now.contains("spec.dockerImage: rolling update of 2 pods, replicas first, then a switchover"),
+        "{now}"
+    );
+    let later = compare("lazy", &new, MANIFEST, Some(lazy)).unwrap().text;
+    assert!(
+        later.contains("spec.dockerImage: a pod takes the new image when it is next recreated"),
+        "{later}"
+    );
+}
+
+#[test]
+fn a_plan_of_an_invalid_manifest_is_its_errors() {
+    let report = compare("invalid", &MANIFEST.replace("2Gi", "1Gi"), MANIFEST, None).unwrap();
+    assert!(!report.valid);
+    assert!(report.text.contains("spec.volume.size: "), "{}", report.text);
+    assert!(matches!(compare("pod", "kind: Pod", MANIFEST, None), Err(OfflineError::Nothing(_))));
 }

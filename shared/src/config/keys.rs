@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
+use serde_json::Value;
 
 use crate::api::OperatorConfiguration;
+use crate::config::OperatorConfig;
 use crate::field::FieldPath;
+use crate::spelling;
 
 /// One key.
 pub(super) struct Key {
@@ -87,25 +90,32 @@ pub(super) fn unknown(name: &str) -> String {
 
 /// The key that was probably meant by `name`: at most a third of it is different.
 fn closest(name: &str) -> Option<&'static str> {
-    let distances = KEYS.keys().map(|key| (distance(name, key), key.as_str()));
-    distances.min().filter(|(distance, _)| *distance <= name.len() / 3).map(|(_, key)| key)
+    spelling::closest(name, KEYS.keys().map(String::as_str))
 }
 
-/// How many letters must be inserted, deleted or replaced to make `a` into `b` (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (index, left) in a.chars().enumerate() {
-        let mut diagonal = index;
-        let mut before = index + 1;
-        let mut next = vec![before];
-        for (right, &above) in b.chars().zip(row.iter().skip(1)) {
-            before = (diagonal + usize::from(left != right)).min(above + 1).min(before + 1);
-            diagonal = above;
-            next.push(before);
+/// The keys in which two configurations differ, each with the old configuration in which only that one has changed.
+pub fn one_by_one(old: &OperatorConfig, new: &OperatorConfig) -> Vec<(&'static str, OperatorConfig)> {
+    let (before, after) = (json(old), json(new));
+    let mut single = Vec::new();
+    for (leaf, key) in KEYS.iter() {
+        let pointer = key.pointer(leaf);
+        let (Some(value), Some(former)) = (after.pointer(&pointer), before.pointer(&pointer)) else {
+            continue;
+        };
+        let mut changed = before.clone();
+        if value == former {
+            continue;
         }
-        row = next;
+        if let Some(place) = changed.pointer_mut(&pointer) {
+            *place = value.clone();
+        }
+        single.extend(serde_json::from_value(changed).ok().map(|config| (leaf.as_str(), config)));
     }
-    row.last().copied().unwrap_or_default()
+    single
+}
+
+fn json(config: &OperatorConfig) -> Value {
+    serde_json::to_value(config).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -142,6 +152,19 @@ mod tests {
         assert_eq!(closest("worker"), Some("workers"));
         assert_eq!(closest("pdb_name_fromat"), Some("pdb_name_format"));
         assert_eq!(closest("favourite_colour"), None);
-        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn each_changed_key_is_applied_alone() {
+        let old = OperatorConfig::default();
+        let mut new = old.clone();
+        new.general.docker_image = "spilo:next".into();
+        new.kubernetes.pod_role_label = "role".into();
+        let singles = one_by_one(&old, &new);
+        let names: Vec<&str> = singles.iter().map(|(leaf, _)| *leaf).collect();
+        assert_eq!(names, ["docker_image", "pod_role_label"]);
+        assert_eq!(singles[0].1.general.docker_image, "spilo:next");
+        assert_eq!(singles[0].1.kubernetes, old.kubernetes);
+        assert!(one_by_one(&old, &old).is_empty());
     }
 }

@@ -22,6 +22,6 @@ pub use crate::api::configuration_groups::{
 pub use environment::{Environment, WatchedNamespace};
 pub use from_config_map::read_config_map;
 pub use from_resource::read_resource;
-pub use keys::Source;
+pub use keys::{Source, one_by_one};
 pub use reading::{Reading, Warning};
 pub use transition::changes_that_orphan;

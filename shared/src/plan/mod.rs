@@ -3,12 +3,17 @@
 //! Admission prints [`Change`]s as warnings; the operator acts on the same effects.
 
 mod difference;
+mod explain;
+mod facts;
+mod fields;
 pub mod object;
 pub mod pod_template;
+mod words;
 
 use std::fmt;
 
 pub use difference::{Difference, Kind, ObjectName, between};
+pub use explain::{plan, plan_configuration};
 
 use crate::field::FieldPath;
 

@@ -135,8 +135,7 @@ fn amounts(
 /// Variables by name; what is read only at bootstrap is left out.
 fn env(template: &PodTemplateSpec) -> Value {
     of_containers(template, |container| {
-        let variables =
-            container.env.iter().flatten().filter(|variable| !variable.name.starts_with("CLONE_"));
+        let variables = container.env.iter().flatten().filter(|variable| !is_of_bootstrap(&variable.name));
         let by_name: BTreeMap<&str, Value> = variables
             .map(|variable| match (variable.name.as_str(), &variable.value) {
                 (crate::build::SPILO_CONFIGURATION, Some(text)) => {
@@ -147,6 +146,25 @@ fn env(template: &PodTemplateSpec) -> Value {
             .collect();
         json!([by_name, container.env_from])
     })
+}
+
+/// The template without what only a new cluster reads, for a comparison of the rest.
+pub(super) fn without_bootstrap(template: &PodTemplateSpec) -> PodTemplateSpec {
+    let mut template = template.clone();
+    for container in template.spec.iter_mut().flat_map(|pod| &mut pod.containers) {
+        let variables = container.env.iter_mut();
+        variables.for_each(|variables| variables.retain(|variable| !is_of_bootstrap(&variable.name)));
+        let configurations = container.env.iter_mut().flatten();
+        for variable in configurations.filter(|variable| variable.name == crate::build::SPILO_CONFIGURATION) {
+            variable.value = variable.value.as_deref().map(|text| local_half(text).to_string());
+        }
+    }
+    template
+}
+
+/// Whether a variable tells a new cluster what to copy.
+fn is_of_bootstrap(variable: &str) -> bool {
+    variable.starts_with("CLONE_")
 }
 
 /// `SPILO_CONFIGURATION` without what only `initdb` and the first leader read.

@@ -57,6 +57,17 @@ impl ParameterValue {
         let inner = trimmed.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
         Self::Text(inner.map_or_else(|| text.to_owned(), |inner| inner.replace("''", "'")))
     }
+
+    /// The value as the catalog holds it; [`Self::parse`] reads it back.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Text(text) => format!("'{}'", text.replace('\'', "''")),
+            Self::List(members) => {
+                let quoted = members.iter().map(|member| format!("\"{}\"", member.replace('"', "\"\"")));
+                quoted.collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
 }
 
 /// Splits a list of names: commas inside double quotes do not count, a name without quotes is lower case.

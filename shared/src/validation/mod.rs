@@ -11,7 +11,6 @@ mod environment;
 mod identity;
 mod instances;
 mod origin;
-mod parameter_types;
 mod parameters;
 mod patroni;
 mod placement;
@@ -57,6 +56,7 @@ const CHECKS: &[Check] = &[
     resources::amounts,
     resources::init_containers,
     parameters::names,
+    parameters::known,
     parameters::owned,
     parameters::values,
     parameters::replication,

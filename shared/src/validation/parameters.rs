@@ -1,15 +1,15 @@
 //! PostgreSQL's parameters: none that belong to Patroni or the operator, and values that PostgreSQL would read.
 //!
-//! A bad value keeps PostgreSQL from starting, in every pod. Which type a parameter has stands in `parameter_types`;
-//! which are not the user's to set, in
-//! `patroni::settings`; a parameter that is in neither passes (extensions bring their own).
+//! A bad value keeps PostgreSQL from starting, in every pod. What a version knows stands in `settings`, which parameters
+//! are not the user's to set in `patroni::settings`. The surprise: Patroni leaves out a name that it does not know and
+//! goes on, so that a misspelt parameter never had any effect. Names with a prefix belong to extensions and pass.
 
 use crate::api::Postgresql;
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
 use crate::patroni::settings::{Place, place};
-
-use super::parameter_types::{Type, type_of};
+use crate::settings::{self, Context};
+use crate::version::PostgresVersion;
 
 /// What to use instead of a parameter that Patroni keeps for itself, by how its name begins.
 const INSTEAD: &[(&str, &str)] = &[
@@ -56,6 +56,44 @@ pub(super) fn names(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
     }
 }
 
+/// The version whose parameters they are; none while that is wrong itself.
+fn version(manifest: &Postgresql) -> Option<PostgresVersion> {
+    manifest.spec.postgresql.version.parse().ok()
+}
+
+/// Names that this version has.
+pub(super) fn known(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    let Some(version) = version(manifest) else { return };
+    let looks_like_one = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    for (name, lower, _) in parameters(manifest) {
+        match settings::find(&lower, version) {
+            _ if place(&lower) == Place::Patroni => {}
+            Some(setting) if setting.context == Context::Never => errors.forbidden(
+                path(name),
+                "cannot be set: it is fixed when PostgreSQL is built or the data directory is made",
+            ),
+            Some(_) => {}
+            None if looks_like_one(name) => errors.not_supported(path(name), unknown(name, version)),
+            None => {}
+        }
+    }
+}
+
+/// What to do about a name that this version does not have.
+fn unknown(name: &str, version: PostgresVersion) -> String {
+    let others = settings::versions_with(name);
+    let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+    if !others.is_empty() {
+        return format!("is no parameter of PostgreSQL {version}, only of {}; remove it", others.join(", "));
+    }
+    match settings::closest(name, version) {
+        Some(meant) => format!("is no parameter of PostgreSQL {version}; did you mean {meant}?"),
+        None => format!(
+            "is no parameter of PostgreSQL {version}; one of an extension begins with the extension's name and a dot"
+        ),
+    }
+}
+
 /// Parameters that are not the user's to set.
 pub(super) fn owned(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
     let synchronous =
@@ -76,16 +114,14 @@ pub(super) fn owned(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
 
 /// Values that PostgreSQL would read.
 pub(super) fn values(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    // A wrong version is said elsewhere; that must not hide a bad value.
+    let version = version(manifest).unwrap_or(PostgresVersion::NEWEST);
     for (name, lower, value) in parameters(manifest) {
-        if let Some(message) = type_of(&lower).and_then(|known| wrong(known, value)) {
-            errors.invalid(path(name), message);
+        let setting = settings::find(&lower, version).filter(|_| place(&lower) != Place::Patroni);
+        if let Some(Err(message)) = setting.map(|setting| setting.read(value)) {
+            errors.invalid(path(name), format!("\"{value}\" {message}"));
         }
     }
-}
-
-/// What is wrong with a value of a known type.
-fn wrong(known: Type, value: &str) -> Option<String> {
-    known.read(value).err().map(|what| format!("\"{value}\" {what}"))
 }
 
 /// Values that leave replicas or change streams without what they need.

@@ -1,0 +1,151 @@
+//! What changing a manifest, or the operator's configuration, does: one line for each field that changes.
+//!
+//! Admission asks. No table says what a field costs: the manifest is built as it was and with just that field changed,
+//! and what lies between is what the operator would do. The surprise: that is done from both ends, because a field may
+//! do nothing alone and much together with another one of the same update.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::api::Postgresql;
+use crate::config::{OperatorConfig, one_by_one};
+use crate::field::FieldPath;
+
+use super::facts::{Facts, Side};
+use super::{Change, Effect, fields, words};
+
+/// What a running cluster goes through when `old` becomes `new`, field by field. Empty when one of them is not valid.
+pub fn plan(old: &Postgresql, new: &Postgresql, config: &OperatorConfig) -> Vec<Change> {
+    let (Some(before), Some(after)) = (Side::of(old, config), Side::of(new, config)) else {
+        return Vec::new();
+    };
+    let (old, new) = (json(old), json(new));
+    let changed = fields::changed(&old, &new);
+    changed
+        .iter()
+        .map(|field| {
+            let first = field.applied_to(&old).and_then(|manifest| Side::of(&manifest, config));
+            let last = field.undone_in(&new).and_then(|manifest| Side::of(&manifest, config));
+            let first = first.map(|side| Facts::between(&before, &side));
+            let last = last.map(|side| Facts::between(&side, &after));
+            // Where neither is a valid manifest by itself, the field shares in everything that happens.
+            let facts = worse(first, last).unwrap_or_else(|| Facts::between(&before, &after));
+            Change {
+                field: field.path.clone(),
+                effect: facts.effect(),
+                message: words::sentence(&facts, config),
+            }
+        })
+        // Of the metadata, almost everything is none of our business.
+        .filter(|change| change.effect != Effect::Ignored || !change.field.as_str().starts_with("metadata"))
+        .collect()
+}
+
+/// The one with the larger effect; the first when they are equal.
+fn worse(first: Option<Facts>, last: Option<Facts>) -> Option<Facts> {
+    match (first, last) {
+        (Some(first), Some(last)) if last.effect() > first.effect() => Some(last),
+        (Some(first), _) => Some(first),
+        (None, last) => last,
+    }
+}
+
+fn json(manifest: &Postgresql) -> Value {
+    serde_json::to_value(manifest).unwrap_or_default()
+}
+
+/// What changing the operator's configuration does to the clusters: one line for each option that touches any.
+pub fn plan_configuration(
+    old: &OperatorConfig,
+    new: &OperatorConfig,
+    manifests: &[Postgresql],
+) -> Vec<Change> {
+    let before: Vec<Option<Side>> = manifests.iter().map(|manifest| Side::of(manifest, old)).collect();
+    let mut changes = Vec::new();
+    for (option, config) in one_by_one(old, new) {
+        let mut touched = Touched::default();
+        for (manifest, before) in manifests.iter().zip(&before) {
+            let after = Side::of(manifest, &config);
+            if let (Some(before), Some(after)) = (before, after) {
+                touched.add(manifest, &Facts::between(before, &after), before.members());
+            }
+        }
+        changes.extend(touched.change(option));
+    }
+    changes
+}
+
+/// The clusters that one option touches, by effect.
+#[derive(Default)]
+struct Touched(BTreeMap<Effect, Clusters>);
+
+/// Clusters of one effect.
+#[derive(Default)]
+struct Clusters {
+    count: usize,
+    pods: i64,
+    first: Vec<String>,
+}
+
+impl Touched {
+    fn add(&mut self, manifest: &Postgresql, facts: &Facts, members: i32) {
+        let effect = facts.effect();
+        if effect == Effect::Ignored {
+            return;
+        }
+        let clusters = self.0.entry(effect).or_default();
+        clusters.count += 1;
+        clusters.pods += i64::from(members);
+        if clusters.first.len() < 2 {
+            let metadata = &manifest.metadata;
+            let namespace = metadata.namespace.as_deref().unwrap_or("default");
+            clusters.first.push(format!("{namespace}/{}", metadata.name.as_deref().unwrap_or_default()));
+        }
+    }
+
+    /// The line of an option: its worst effect with clusters, then the others as mere numbers.
+    fn change(self, option: &str) -> Option<Change> {
+        let mut worst_first = self.0.into_iter().rev();
+        let (effect, clusters) = worst_first.next()?;
+        let mut message = clusters.told(effect);
+        for (effect, clusters) in worst_first {
+            message.push_str("; ");
+            message.push_str(&clusters.counted(effect));
+        }
+        Some(Change { field: FieldPath::new(option), effect, message })
+    }
+}
+
+impl Clusters {
+    fn told(&self, effect: Effect) -> String {
+        let pods = match effect {
+            Effect::Restart | Effect::RollingUpdate | Effect::MajorUpgrade => {
+                format!(" ({} pods)", self.pods)
+            }
+            _ => String::new(),
+        };
+        format!("{}{pods}; first: {}", self.counted(effect), self.first.join(", "))
+    }
+
+    fn counted(&self, effect: Effect) -> String {
+        let noun = if self.count == 1 { "cluster" } else { "clusters" };
+        let what = match effect {
+            Effect::Ignored => "nothing in",
+            Effect::Patch => "objects are updated, no pod restarts, in",
+            Effect::Sql => "SQL is run in",
+            Effect::Reload => "PostgreSQL reads its configuration again in",
+            Effect::Restart => "PostgreSQL restarts in",
+            Effect::RollingUpdate => "rolling update of",
+            Effect::ReplaceStatefulSet => "the StatefulSet is replaced under the pods of",
+            Effect::MajorUpgrade => "major upgrade of",
+            Effect::LosesData => "data is lost in",
+            Effect::Forbidden => "impossible for",
+        };
+        format!("{what} {} {noun}", self.count)
+    }
+}
+
+#[cfg(test)]
+#[path = "explain_tests.rs"]
+mod tests;

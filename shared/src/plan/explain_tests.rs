@@ -1,0 +1,329 @@
+//! Every kind of change and what it does; bootstrap-only edits and restarts are never confused.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A cluster of three with something of everything.
+fn base() -> Value {
+    json!({
+        "metadata": {"name": "acid-demo", "namespace": "default", "uid": "u-1"},
+        "spec": {
+            "teamId": "acid",
+            "numberOfInstances": 3,
+            "volume": {"size": "10Gi"},
+            "postgresql": {"version": "16", "parameters": {
+                "max_connections": "100", "work_mem": "4MB", "shared_buffers": "1GB",
+            }},
+            "users": {"owner": ["superuser", "createdb"], "app": []},
+            "databases": {"shop": "owner"},
+            "patroni": {"ttl": 30, "initdb": {"encoding": "UTF8"}, "slots": {"cdc": {"type": "physical"}}},
+            "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}},
+            "clone": {"cluster": "acid-source"},
+            "podAnnotations": {"a": "b"},
+            "enableMasterLoadBalancer": false,
+        },
+    })
+}
+
+fn with(changes: &[(&str, Value)]) -> Value {
+    let mut manifest = base();
+    for (pointer, value) in changes {
+        let keys: Vec<&str> = pointer.split('/').skip(1).collect();
+        let (last, parents) = keys.split_last().unwrap();
+        let mut at = &mut manifest;
+        for key in parents {
+            if at.get(*key).is_none() {
+                at[*key] = json!({});
+            }
+            at = &mut at[*key];
+        }
+        if value.is_null() && *last != "app2" {
+            at.as_object_mut().unwrap().remove(*last);
+        } else {
+            at[*last] = value.clone();
+        }
+    }
+    manifest
+}
+
+fn typed(manifest: Value) -> Postgresql {
+    let mut manifest = manifest;
+    manifest["apiVersion"] = json!("acid.zalan.do/v1");
+    manifest["kind"] = json!("postgresql");
+    serde_json::from_value(manifest).unwrap()
+}
+
+fn explained(changes: &[(&str, Value)], config: &OperatorConfig) -> Vec<Change> {
+    plan(&typed(base()), &typed(with(changes)), config)
+}
+
+/// What the one changed field does.
+fn single(pointer: &str, value: Value, config: &OperatorConfig) -> Change {
+    let mut changes = explained(&[(pointer, value)], config);
+    assert_eq!(changes.len(), 1, "{pointer}: {changes:?}");
+    changes.remove(0)
+}
+
+#[test]
+fn every_field_has_the_effect_that_building_it_shows() {
+    use Effect::{Ignored, MajorUpgrade, Patch, Reload, ReplaceStatefulSet, Restart, RollingUpdate, Sql};
+    let parameter = |name: &str| format!("/spec/postgresql/parameters/{name}");
+    let table: Vec<(String, Value, Effect)> = vec![
+        (parameter("max_connections"), json!("200"), Restart),
+        (parameter("max_connections"), json!("50"), Restart),
+        (parameter("max_connections"), Value::Null, Restart),
+        (parameter("work_mem"), json!("8MB"), Reload),
+        (parameter("work_mem"), Value::Null, Reload),
+        (parameter("shared_buffers"), json!("2GB"), RollingUpdate),
+        (parameter("shared_preload_libraries"), json!("pg_stat_statements"), RollingUpdate),
+        (parameter("wal_level"), json!("logical"), Restart),
+        (parameter("autovacuum_max_workers"), json!("8"), Restart),
+        (parameter("pg_stat_statements.max"), json!("500"), Restart),
+        (parameter("log_statement"), json!("all"), Reload),
+        ("/spec/dockerImage".into(), json!("spilo:next"), RollingUpdate),
+        ("/spec/resources/requests/cpu".into(), json!("500m"), RollingUpdate),
+        ("/spec/resources/limits/memory".into(), json!("3Gi"), RollingUpdate),
+        ("/spec/env".into(), json!([{"name": "A", "value": "b"}]), RollingUpdate),
+        ("/spec/sidecars".into(), json!([{"name": "x", "image": "x:1"}]), RollingUpdate),
+        ("/spec/initContainers".into(), json!([{"name": "x", "image": "x:1"}]), RollingUpdate),
+        ("/spec/tolerations".into(), json!([{"key": "a", "operator": "Exists"}]), RollingUpdate),
+        ("/spec/schedulerName".into(), json!("other"), RollingUpdate),
+        ("/spec/podPriorityClassName".into(), json!("high"), RollingUpdate),
+        ("/spec/enableShmVolume".into(), json!(false), RollingUpdate),
+        ("/spec/spiloRunAsUser".into(), json!(101), RollingUpdate),
+        ("/spec/tls".into(), json!({"secretName": "x"}), RollingUpdate),
+        ("/spec/patroni/pg_hba".into(), json!(["local all all trust"]), RollingUpdate),
+        ("/spec/patroni/ttl".into(), json!(40), Reload),
+        ("/spec/patroni/loop_wait".into(), json!(5), Reload),
+        ("/spec/patroni/synchronous_mode".into(), json!(true), Reload),
+        ("/spec/patroni/failsafe_mode".into(), json!(true), Reload),
+        ("/spec/patroni/slots/cdc".into(), Value::Null, Reload),
+        ("/spec/patroni/slots/other".into(), json!({"type": "physical"}), Reload),
+        ("/spec/numberOfInstances".into(), json!(5), Patch),
+        ("/spec/numberOfInstances".into(), json!(2), Patch),
+        ("/spec/numberOfInstances".into(), json!(0), Patch),
+        ("/spec/podAnnotations/a".into(), json!("c"), Patch),
+        ("/spec/enableMasterLoadBalancer".into(), json!(true), Patch),
+        ("/spec/serviceAnnotations/x".into(), json!("y"), Patch),
+        ("/spec/volume/size".into(), json!("20Gi"), ReplaceStatefulSet),
+        ("/spec/users/app2".into(), json!(["createdb"]), Sql),
+        ("/spec/users/app".into(), json!(["nologin"]), Sql),
+        ("/spec/users/app".into(), Value::Null, Ignored),
+        ("/spec/users/owner".into(), json!(["superuser"]), Ignored),
+        ("/spec/users/owner".into(), json!(["superuser", "nocreatedb"]), Sql),
+        ("/spec/databases/other".into(), json!("owner"), Sql),
+        ("/spec/databases/shop".into(), json!("app"), Sql),
+        ("/spec/databases/shop".into(), Value::Null, Ignored),
+        ("/spec/patroni/initdb/encoding".into(), json!("LATIN1"), Ignored),
+        ("/spec/patroni/initdb/locale".into(), json!("C"), Ignored),
+        ("/spec/clone/cluster".into(), json!("acid-other"), Ignored),
+        ("/spec/clone".into(), Value::Null, Ignored),
+        ("/spec/maintenanceWindows".into(), json!(["Sun:01:00-02:00"]), Ignored),
+        ("/spec/postgresql/version".into(), json!("17"), MajorUpgrade),
+        ("/spec/teamId".into(), json!("other"), ReplaceStatefulSet),
+    ];
+    assert!(table.len() >= 40);
+    let mut wrong = Vec::new();
+    for (pointer, value, effect) in table {
+        let change = single(&pointer, value.clone(), &OperatorConfig::default());
+        let line = change.to_string();
+        assert!(line.len() < 256, "{line}");
+        if change.effect != effect {
+            wrong.push(format!("{pointer} = {value}: {:?}, not {effect:?}: {line}", change.effect));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_sentence_says_what_happens() {
+    for (pointer, value, sentence) in [
+        (
+            "/spec/postgresql/parameters/max_connections",
+            json!("200"),
+            "spec.postgresql.parameters[max_connections]: PostgreSQL restarts in every pod, replicas first",
+        ),
+        (
+            "/spec/postgresql/parameters/max_connections",
+            json!("50"),
+            "spec.postgresql.parameters[max_connections]: PostgreSQL restarts in every pod, the primary first, as the value falls",
+        ),
+        (
+            "/spec/postgresql/parameters/work_mem",
+            json!("8MB"),
+            "spec.postgresql.parameters[work_mem]: PostgreSQL reads its configuration again, nothing restarts",
+        ),
+        (
+            "/spec/dockerImage",
+            json!("spilo:next"),
+            "spec.dockerImage: rolling update of 3 pods, replicas first, then a switchover",
+        ),
+        (
+            "/spec/volume/size",
+            json!("20Gi"),
+            "spec.volume.size: each volume grows from 10Gi to 20Gi, no pod restarts",
+        ),
+        ("/spec/numberOfInstances", json!(5), "spec.numberOfInstances: two more members are added"),
+        (
+            "/spec/numberOfInstances",
+            json!(2),
+            "spec.numberOfInstances: one member is removed; its volume stays",
+        ),
+        (
+            "/spec/numberOfInstances",
+            json!(0),
+            "spec.numberOfInstances: all members are removed, the database stops; their volumes stay",
+        ),
+        ("/spec/users/app2", json!(["createdb"]), "spec.users[app2]: by SQL: role app2 is made"),
+        ("/spec/users/app", Value::Null, "spec.users[app]: nothing is dropped: role app stays"),
+        (
+            "/spec/users/owner",
+            json!(["superuser"]),
+            "spec.users[owner]: nothing is dropped: role owner keeps CREATEDB; take it away with NOCREATEDB",
+        ),
+        (
+            "/spec/databases/shop",
+            Value::Null,
+            "spec.databases[shop]: nothing is dropped: database shop stays",
+        ),
+        ("/spec/databases/shop", json!("app"), "spec.databases[shop]: by SQL: database shop goes to app"),
+        ("/spec/patroni/ttl", json!(40), "spec.patroni.ttl: Patroni takes it over, nothing restarts"),
+        (
+            "/spec/clone",
+            Value::Null,
+            "spec.clone: is read only when the cluster is created; this cluster stays as it is",
+        ),
+        (
+            "/spec/podAnnotations/a",
+            json!("c"),
+            "spec.podAnnotations[a]: the StatefulSet is updated, no pod restarts",
+        ),
+        (
+            "/spec/serviceAnnotations/x",
+            json!("y"),
+            "spec.serviceAnnotations[x]: Service acid-demo, Service acid-demo-repl is updated, no pod restarts",
+        ),
+    ] {
+        assert_eq!(single(pointer, value, &OperatorConfig::default()).to_string(), sentence);
+    }
+}
+
+#[test]
+fn what_only_a_new_cluster_reads_never_speaks_of_a_restart() {
+    for (pointer, value) in [
+        ("/spec/patroni/initdb/encoding", json!("LATIN1")),
+        ("/spec/patroni/initdb/data-checksums", json!("true")),
+        ("/spec/patroni/initdb", Value::Null),
+        ("/spec/clone/cluster", json!("acid-other")),
+        ("/spec/clone/s3_endpoint", json!("https://s3.example.org")),
+        ("/spec/clone/timestamp", json!("2026-11-01T00:00:00+00:00")),
+        ("/spec/clone/uid", json!("7f0d5e1c-0000-4000-8000-000000000000")),
+        ("/spec/clone", Value::Null),
+    ] {
+        for change in explained(&[(pointer, value)], &OperatorConfig::default()) {
+            assert_eq!(change.effect, Effect::Ignored, "{change}");
+            assert!(!change.message.contains("restart") && !change.message.contains("rolling"), "{change}");
+        }
+    }
+}
+
+#[test]
+fn the_same_manifest_in_other_words_says_nothing() {
+    assert_eq!(explained(&[], &OperatorConfig::default()), []);
+    let words = [("/spec/env", json!([])), ("/spec/dockerImage", json!("")), ("/spec/users/app", json!([]))];
+    assert_eq!(explained(&words, &OperatorConfig::default()), []);
+    let label = [("/metadata/labels/unheard", json!("of"))];
+    assert_eq!(explained(&label, &OperatorConfig::default()), []);
+}
+
+#[test]
+fn a_label_that_pods_inherit_is_not_harmless() {
+    let mut config = OperatorConfig::default();
+    config.kubernetes.inherited_labels = vec!["cost-center".to_owned()];
+    let change = single("/metadata/labels/cost-center", json!("7"), &config);
+    assert!(change.effect >= Effect::RollingUpdate, "{change}");
+    assert!(change.message.starts_with("rolling update of 3 pods"), "{change}");
+    assert_eq!(change.field.as_str(), "metadata.labels[cost-center]");
+}
+
+#[test]
+fn fields_that_work_only_together_share_the_effect() {
+    let changes = explained(
+        &[("/spec/enableMasterNodePort", json!(true)), ("/spec/masterNodePort", json!(31000))],
+        &OperatorConfig::default(),
+    );
+    assert_eq!(changes.len(), 2);
+    for change in changes {
+        assert_eq!(change.effect, Effect::Patch, "{change}");
+    }
+}
+
+#[test]
+fn the_configuration_has_its_say() {
+    let mut config = OperatorConfig::default();
+    config.general.enable_lazy_spilo_upgrade = true;
+    config.general.max_instances = Some(3);
+    config.kubernetes.storage_resize_mode = crate::config::StorageResizeMode::Off;
+    let image = single("/spec/dockerImage", json!("spilo:next"), &config);
+    assert_eq!(image.effect, Effect::Patch);
+    assert!(image.message.starts_with("a pod takes the new image when it is next recreated"), "{image}");
+    assert_eq!(single("/spec/numberOfInstances", json!(5), &config).effect, Effect::Ignored);
+    let size = single("/spec/volume/size", json!("20Gi"), &config);
+    assert!(size.message.starts_with("only new volumes get 20Gi"), "{size}");
+}
+
+#[test]
+fn a_cluster_that_goes_with_its_volumes_loses_data() {
+    let mut config = OperatorConfig::default();
+    config.kubernetes.persistent_volume_claim_retention_policy.when_scaled =
+        crate::config::RetentionPolicy::Delete;
+    let gone = single("/spec/numberOfInstances", json!(0), &config);
+    assert_eq!(gone.effect, Effect::LosesData);
+    assert!(gone.message.ends_with("their volumes are deleted"), "{gone}");
+    assert_eq!(single("/spec/numberOfInstances", json!(1), &config).effect, Effect::Patch);
+}
+
+#[test]
+fn a_standby_that_stops_following_is_promoted() {
+    let standby = with(&[("/spec/clone", Value::Null), ("/spec/standby", json!({"standby_host": "a"}))]);
+    let promoted = with(&[("/spec/clone", Value::Null)]);
+    let changes = plan(&typed(standby), &typed(promoted), &OperatorConfig::default());
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    assert_eq!(changes[0].field.as_str(), "spec.standby");
+    assert_eq!(changes[0].effect, Effect::RollingUpdate);
+    assert!(changes[0].message.starts_with("the cluster is promoted"), "{}", changes[0]);
+}
+
+#[test]
+fn a_lone_pod_is_told_of_its_absence() {
+    let old = with(&[("/spec/numberOfInstances", json!(1))]);
+    let new = with(&[("/spec/numberOfInstances", json!(1)), ("/spec/dockerImage", json!("spilo:next"))]);
+    let changes = plan(&typed(old), &typed(new), &OperatorConfig::default());
+    assert_eq!(changes[0].message, "the only pod is recreated; the database is down meanwhile");
+}
+
+#[test]
+fn an_option_of_the_operator_is_counted_over_all_clusters() {
+    let cluster = |name: &str, image: Value| {
+        let own = [("/metadata/name", json!(name)), ("/spec/dockerImage", image)];
+        typed(with(&own))
+    };
+    let manifests: Vec<Postgresql> = (0..4)
+        .map(|n| cluster(&format!("acid-{n}"), if n == 0 { json!("own:1") } else { Value::Null }))
+        .collect();
+    let old = OperatorConfig::default();
+    let mut new = old.clone();
+    new.general.docker_image = "spilo:next".into();
+    new.general.workers = 3;
+    new.patroni.enable_patroni_failsafe_mode = !old.patroni.enable_patroni_failsafe_mode;
+    let lines: Vec<String> =
+        plan_configuration(&old, &new, &manifests).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "docker_image: rolling update of 3 clusters (9 pods); first: default/acid-1, default/acid-2",
+            "enable_patroni_failsafe_mode: PostgreSQL reads its configuration again in 4 clusters; first: default/acid-0, default/acid-1",
+        ]
+    );
+}

@@ -1,0 +1,216 @@
+//! What a change does, in one sentence that a user reads in the terminal.
+//!
+//! `explain` asks. The effect was decided before (`facts`); here are only words. The surprise is their length: a warning
+//! longer than 256 characters is cut by the API server, so lists end with how many more there are.
+
+use crate::config::{MajorVersionUpgradeMode, OperatorConfig, StorageResizeMode};
+use crate::roles::{RoleName, Statement};
+
+use super::facts::Facts;
+use super::{Effect, ObjectName};
+
+/// The longest sentence; with the longest path before it a warning stays below 256 characters.
+const LONGEST: usize = 170;
+
+/// What the facts amount to.
+pub(super) fn sentence(facts: &Facts, config: &OperatorConfig) -> String {
+    let parts = [
+        promotion(facts),
+        version(facts, config),
+        members(facts),
+        volumes(facts, config),
+        pods(facts),
+        set(facts),
+        patroni(facts),
+        sql(facts),
+        objects(facts),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let text = if parts.is_empty() { nothing(facts) } else { parts.join("; ") };
+    shortened(text)
+}
+
+/// Why nothing happens.
+fn nothing(facts: &Facts) -> String {
+    if !facts.kept.is_empty() {
+        return format!("nothing is dropped: {}", listed(&facts.kept));
+    }
+    if facts.bootstrap_only {
+        return "is read only when the cluster is created; this cluster stays as it is".to_owned();
+    }
+    "changes no object, no pod and no database".to_owned()
+}
+
+fn promotion(facts: &Facts) -> Option<String> {
+    facts
+        .promoted
+        .then(|| "the cluster is promoted: it stops following its source and takes writes".to_owned())
+}
+
+fn version(facts: &Facts, config: &OperatorConfig) -> Option<String> {
+    let (from, to) = facts.version?;
+    if from > to {
+        return Some(format!("the data directory stays at {from}"));
+    }
+    let off = config.major_version_upgrade.major_version_upgrade_mode == MajorVersionUpgradeMode::Off;
+    Some(if off {
+        format!(
+            "major upgrade from {from} to {to}, only for teams on the allow list: the operator's mode is off"
+        )
+    } else {
+        format!("major upgrade from {from} to {to} once all pods are replaced; PostgreSQL is down meanwhile")
+    })
+}
+
+fn members(facts: &Facts) -> Option<String> {
+    let (before, after) = facts.members;
+    let change = after.saturating_sub(before);
+    let volumes = if facts.deletes_volumes { "their volumes are deleted" } else { "their volumes stay" };
+    match (change, after) {
+        (0, _) => None,
+        (_, 0) => Some(format!("all members are removed, the database stops; {volumes}")),
+        (1, _) => Some("one more member is added".to_owned()),
+        (2.., _) => Some(format!("{} more members are added", number(change))),
+        (-1, _) => Some(format!(
+            "one member is removed; {}",
+            volumes.replace("their volumes", "its volume").replace("are", "is").replace("stay", "stays")
+        )),
+        (_, _) => Some(format!("{} members are removed; {volumes}", number(change.saturating_neg()))),
+    }
+}
+
+fn number(count: i32) -> String {
+    match count {
+        2 => "two".to_owned(),
+        3 => "three".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn volumes(facts: &Facts, config: &OperatorConfig) -> Option<String> {
+    let (from, to) = facts.size.as_ref()?;
+    if config.kubernetes.storage_resize_mode == StorageResizeMode::Off {
+        return Some(format!("only new volumes get {to}: storage_resize_mode of the operator is off"));
+    }
+    let restarts = if facts.pods.is_empty() { ", no pod restarts" } else { "" };
+    Some(format!("each volume grows from {from} to {to}{restarts}"))
+}
+
+fn pods(facts: &Facts) -> Option<String> {
+    if facts.pods.is_empty() {
+        let waits = "a pod takes the new image when it is next recreated (enable_lazy_spilo_upgrade)";
+        return facts.lazy_image.then(|| waits.to_owned());
+    }
+    let (before, after) = facts.members;
+    Some(match before.min(after) {
+        0 => return None,
+        1 => "the only pod is recreated; the database is down meanwhile".to_owned(),
+        pods => format!("rolling update of {pods} pods, replicas first, then a switchover"),
+    })
+}
+
+fn set(facts: &Facts) -> Option<String> {
+    let replaced = facts.set == Some(Effect::ReplaceStatefulSet) && facts.size.is_none();
+    let restarts = if facts.pods.is_empty() { ", no pod restarts" } else { "" };
+    if replaced {
+        return Some(format!("the StatefulSet is replaced under its pods{restarts}"));
+    }
+    let patched = facts.set.is_some() && !facts.bootstrap_only && facts.pods.is_empty();
+    let told = facts.members.0 != facts.members.1
+        || facts.size.is_some()
+        || facts.lazy_image
+        || facts.speaks_of_patroni()
+        || !facts.objects.is_empty();
+    (patched && !told).then(|| "the StatefulSet is updated, no pod restarts".to_owned())
+}
+
+fn patroni(facts: &Facts) -> Option<String> {
+    let plural = facts.members.0.min(facts.members.1) > 1;
+    if facts.effect() >= Effect::RollingUpdate && !facts.pods.is_empty() {
+        return None; // every pod restarts anyway
+    }
+    if facts.restarts() {
+        return Some(match (plural, facts.lowered.is_empty()) {
+            (false, _) => "PostgreSQL restarts in its only pod".to_owned(),
+            (true, true) => "PostgreSQL restarts in every pod, replicas first".to_owned(),
+            (true, false) => {
+                "PostgreSQL restarts in every pod, the primary first, as the value falls".to_owned()
+            }
+        });
+    }
+    if !facts.parameters.is_empty() {
+        return Some("PostgreSQL reads its configuration again, nothing restarts".to_owned());
+    }
+    (!facts.options.is_empty()).then(|| "Patroni takes it over, nothing restarts".to_owned())
+}
+
+fn sql(facts: &Facts) -> Option<String> {
+    let made = |name: &RoleName| {
+        facts
+            .statements
+            .iter()
+            .any(|other| matches!(other, Statement::CreateRole { name: made, .. } if made == name))
+    };
+    // What belongs to making a role is not told beside it.
+    let belongs = |other: &&Statement| match other {
+        Statement::GrantMembership { member: name, .. }
+        | Statement::GrantAdmin { role: name, .. }
+        | Statement::SetParameter { role: name, .. } => made(name),
+        _ => false,
+    };
+    let done: Vec<String> = facts.statements.iter().filter(|other| !belongs(other)).map(statement).collect();
+    (!done.is_empty()).then(|| format!("by SQL: {}", listed(&done)))
+}
+
+fn statement(statement: &Statement) -> String {
+    match statement {
+        Statement::CreateRole { name, .. } => format!("role {name} is made"),
+        Statement::AlterRoleFlags { name, flags } => format!("role {name} gets {}", flags.words().join(" ")),
+        Statement::AlterRolePassword { name, .. } => format!("role {name} gets a new password"),
+        Statement::GrantMembership { role, member } => format!("{member} becomes a member of {role}"),
+        Statement::GrantAdmin { role, admin } => format!("{admin} becomes admin of {role}"),
+        Statement::RevokeMembership { role, member } => format!("{member} leaves {role}"),
+        Statement::SetParameter { role, parameter, .. } => format!("{parameter} of role {role} is set"),
+        Statement::CreateDatabase { name, owner } => format!("database {name} of {owner} is made"),
+        Statement::AlterDatabaseOwner { name, owner } => format!("database {name} goes to {owner}"),
+    }
+}
+
+/// Objects are named only where nothing larger happens: a rolling update tells enough.
+fn objects(facts: &Facts) -> Option<String> {
+    let names = |objects: &[ObjectName]| {
+        let names: Vec<String> =
+            objects.iter().map(|object| format!("{} {}", object.kind.as_str(), object.name)).collect();
+        listed(&names)
+    };
+    let quiet = facts.effect() > Effect::Patch || facts.members.0 != facts.members.1;
+    if quiet || (facts.objects.is_empty() && facts.removed.is_empty()) {
+        return None;
+    }
+    let mut parts = Vec::new();
+    if !facts.objects.is_empty() {
+        parts.push(format!("{} is updated", names(&facts.objects)));
+    }
+    if !facts.removed.is_empty() {
+        parts.push(format!("{} is no longer wanted", names(&facts.removed)));
+    }
+    parts.push("no pod restarts".to_owned());
+    Some(parts.join(", "))
+}
+
+/// The first two and how many more there are.
+fn listed(items: &[String]) -> String {
+    let first: Vec<&str> = items.iter().take(2).map(String::as_str).collect();
+    match items.len().saturating_sub(2) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+fn shortened(text: String) -> String {
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let end = text.floor_char_boundary(LONGEST - '…'.len_utf8());
+    text.get(..end).map(|start| format!("{start}…")).unwrap_or_default()
+}
