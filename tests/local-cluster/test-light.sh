@@ -126,8 +126,10 @@ test_leader_is_elected() {
 test_replica_streams() {
   within 90 members_are_ready 2
   within 30 kept_is demo-1 1
-  equals "$(sql demo-0 'SELECT application_name, state FROM pg_stat_replication')" 'demo-1|streaming'
+  within 30 replicas_are 'demo-1|streaming'
 }
+
+replicas_are() { equals "$(sql demo-0 'SELECT application_name, state FROM pg_stat_replication')" "$1"; }
 
 test_failover_after_a_deletion() {
   local started before

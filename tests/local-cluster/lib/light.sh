@@ -49,6 +49,9 @@ check_light_system() {
   for program in openssl:openssl python3:python3 setsid:util-linux setpriv:util-linux flock:util-linux; do
     command -v "${program%%:*}" >/dev/null || fail "${program%%:*} is missing" "it is in the Debian package ${program#*:}"
   done
+  if [ -e "$STATE_FOLDER" ] && [ ! -O "$STATE_FOLDER" ]; then
+    fail "the state folder $STATE_FOLDER belongs to another user" "choose another one with LOCAL_CLUSTER_STATE"
+  fi
 }
 
 # make_light_programs: from the cache, or built; none of it needs a privilege either
