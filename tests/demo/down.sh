@@ -24,7 +24,6 @@ remove_demo() {
 }
 
 if [ "$CLUSTER" = local ]; then
-  check_mode
   "$LOCAL_CLUSTER" down --purge
 else
   remove_from_foreign_cluster

@@ -31,8 +31,7 @@ if [ -n "${KUBECONFIG:-}" ] && [ "${LOCAL_CLUSTER_KUBECONFIG:-}" != "$KUBECONFIG
   CLUSTER=foreign
 else
   CLUSTER=local
-  if [ -z "${LOCAL_CLUSTER_MODE:-}" ] && [ "$(id -u)" != 0 ]; then LOCAL_CLUSTER_MODE=light; fi
-  export LOCAL_CLUSTER_MODE=${LOCAL_CLUSTER_MODE:-full}
+  export LOCAL_CLUSTER_MODE=$MODE # full or light, as the local cluster's settings have decided
 fi
 
 is_light() { [ "$CLUSTER" = local ] && [ "$LOCAL_CLUSTER_MODE" = light ]; }
@@ -58,7 +57,6 @@ use_cluster() {
   if [ "$CLUSTER" = foreign ]; then
     say "using the cluster of KUBECONFIG=$KUBECONFIG: nothing local is started"
   else
-    check_mode
     [ "${LOCAL_CLUSTER_KUBECONFIG:-}" = "${KUBECONFIG:-none}" ] || "$LOCAL_CLUSTER" up
     KUBECONFIG=$("$LOCAL_CLUSTER" kubeconfig)
     export KUBECONFIG LOCAL_CLUSTER_KUBECONFIG=$KUBECONFIG
@@ -73,10 +71,4 @@ find_kubectl() {
   command -v kubectl >/dev/null && return
   [ -x "$BINARY_FOLDER/kubectl" ] || fail "kubectl is missing" "install it, or unset KUBECONFIG: the local cluster builds its own"
   PATH=$PATH:$BINARY_FOLDER
-}
-
-check_mode() {
-  is_light || return 0
-  "$LOCAL_CLUSTER" help | grep -q LOCAL_CLUSTER_MODE ||
-    fail "this user is not root, and the local cluster cannot do without yet" "sudo --preserve-env make ..., or set KUBECONFIG to a cluster of another kind"
 }

@@ -66,9 +66,17 @@ webhook_answers() {
   kubectl apply --dry-run=server --filename "$REPOSITORY/docs/examples/minimal.yaml"
 }
 
+# overlay: what is installed; in light mode the webhook has an address in the place of a Service
+overlay() {
+  if [ -n "$OVERLAY" ]; then echo "$OVERLAY"
+  elif is_light; then echo deploy/overlays/light
+  elif [ "$CLUSTER" = local ]; then echo deploy/overlays/local
+  else echo deploy/base; fi
+}
+
 main() {
-  local overlay=$OVERLAY
-  [ -n "$overlay" ] || { [ "$CLUSTER" = local ] && overlay=deploy/overlays/local || overlay=deploy/base; }
+  local overlay
+  overlay=$(overlay)
   step "installing the CRDs" install_crds
   if [ "${1:-}" = --crds-only ]; then return; fi
   load_images

@@ -68,7 +68,7 @@ fn sources() -> Vec<(String, String)> {
 
 /// Whether all of a file is a test, by where it is.
 fn is_test(name: &str) -> bool {
-    name.contains("/tests/") || name.ends_with("/tests.rs")
+    name.contains("/tests/") || name.ends_with("/tests.rs") || name.ends_with("_tests.rs")
 }
 
 /// The lines before the module of tests, which is the last thing in a file.
@@ -164,11 +164,19 @@ fn follow_modules(name: &str, sources: &[(String, String)], reached: &mut BTreeS
     let stem = file.trim_end_matches(".rs");
     let inner =
         if is_crate_root(name) || stem == "mod" { folder.to_owned() } else { format!("{folder}/{stem}") };
+    for named in text.lines().filter_map(named_file) {
+        follow_modules(&format!("{folder}/{named}"), sources, reached);
+    }
     for module in text.lines().filter_map(declared_module) {
         for candidate in [format!("{inner}/{module}.rs"), format!("{inner}/{module}/mod.rs")] {
             follow_modules(&candidate, sources, reached);
         }
     }
+}
+
+/// `#[path = "name.rs"]` → `name.rs`, which lies beside the file that says so.
+fn named_file(line: &str) -> Option<&str> {
+    line.trim().strip_prefix("#[path = \"")?.strip_suffix("\"]")
 }
 
 /// `pub(crate) mod name;` → `name`. Modules with a body are in the file already.
