@@ -66,6 +66,7 @@ fn single(pointer: &str, value: Value, config: &OperatorConfig) -> Change {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn every_field_has_the_effect_that_building_it_shows() {
     use Effect::{Ignored, MajorUpgrade, Patch, Reload, ReplaceStatefulSet, Restart, RollingUpdate, Sql};
     let parameter = |name: &str| format!("/spec/postgresql/parameters/{name}");
@@ -137,6 +138,7 @@ fn every_field_has_the_effect_that_building_it_shows() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn each_sentence_says_what_happens() {
     for (pointer, value, sentence) in [
         (
