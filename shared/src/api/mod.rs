@@ -13,6 +13,7 @@ mod pooler;
 mod postgres;
 mod postgres_team;
 mod postgresql;
+mod rules;
 mod schema;
 mod status;
 mod stream;
