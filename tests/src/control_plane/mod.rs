@@ -157,6 +157,7 @@ fn token() -> io::Result<String> {
 fn write_credentials(folder: &Path, token: &str) -> io::Result<()> {
     fs::write(folder.join("tokens.csv"), format!("{token},admin,admin,\"system:masters\"\n"))?;
     let key = rcgen::KeyPair::generate().map_err(io::Error::other)?;
+    fs::write(folder.join("service-account.pub"), key.public_key_pem())?;
     fs::write(folder.join("service-account.key"), key.serialize_pem())
 }
 
@@ -184,7 +185,7 @@ fn api_server_flags(folder: &Path, storage_port: u16, port: u16) -> Vec<String> 
         format!("--token-auth-file={}", file("tokens.csv")),
         "--authorization-mode=RBAC".into(),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
-        format!("--service-account-key-file={}", file("service-account.key")),
+        format!("--service-account-key-file={}", file("service-account.pub")),
         format!("--service-account-signing-key-file={}", file("service-account.key")),
         "--service-cluster-ip-range=10.96.0.0/16".into(),
         // Nothing makes service accounts here, and pods are never run.

@@ -11,18 +11,19 @@ mod golden;
 mod manifests;
 mod rules;
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{FutureExt, LocalBoxFuture};
 use kube::Client;
 use tests::control_plane::{ControlPlane, Programs};
 
 /// A story: what it asserts, or what went wrong.
-type Story = fn(Client) -> BoxFuture<'static, ()>;
+type Story = fn(Client) -> LocalBoxFuture<'static, ()>;
 
 macro_rules! stories {
     ($($module:ident::$name:ident),* $(,)?) => {
-        &[$((stringify!($name), |client| $module::$name(client).boxed())),*]
+        &[$((stringify!($name), |client| $module::$name(client).boxed_local())),*]
     };
 }
 
@@ -57,7 +58,7 @@ async fn main() -> ExitCode {
             continue;
         }
         let begun = std::time::Instant::now();
-        let played = tokio::spawn(story(client.clone())).await;
+        let played = AssertUnwindSafe(story(client.clone())).catch_unwind().await;
         failed += usize::from(played.is_err());
         println!("{} {name} ({:.1?})", if played.is_ok() { "ok    " } else { "FAILED" }, begun.elapsed());
     }
