@@ -164,7 +164,7 @@ pub(crate) async fn what_upstream_accepts_is_accepted(client: Client) {
         "clone": {"cluster": "acid-batman", "timestamp": "2017-12-19T12:40:33.5-01:00"},
         "connectionPooler": {"maxDBConnections": 60, "mode": "session"},
         "allowedSourceRanges": ["10.0.0.0/8", "::/0"],
-        "resources": {"requests": {"cpu": "0.125", "memory": "2e3Ki", "hugepages-2Mi": "128Mi"}, "limits": {"cpu": "0"}},
+        "resources": {"requests": {"cpu": "0.125", "memory": "1e9", "hugepages-2Mi": "128Mi"}, "limits": {"cpu": "0"}},
         "volume": {"size": "1.5Gi", "storageClass": "", "iops": 80000, "throughput": 2000},
         "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"key": "k"}}}],
         "envFrom": [{"configMapRef": {"optional": true}}],
