@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use kube::CustomResourceExt;
-use shared::api::{OperatorConfiguration, Postgresql};
+use shared::api::{OperatorConfiguration, PostgresTeam, Postgresql};
 
 fn main() -> ExitCode {
     let check = std::env::args().any(|argument| argument == "--check");
@@ -22,16 +22,20 @@ fn main() -> ExitCode {
 /// Every generated file and what belongs in it.
 fn files() -> Result<Vec<(PathBuf, String)>, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    [("operatorconfiguration.yaml", OperatorConfiguration::crd()), ("postgresql.yaml", Postgresql::crd())]
-        .into_iter()
-        .map(|(name, crd)| {
-            let yaml = serde_saphyr::to_string(&crd).map_err(|error| format!("{name}: {error}"))?;
-            Ok((
-                folder.join(name),
-                format!("# Generated from shared/src/api by `make crds`. Do not edit.\n{yaml}"),
-            ))
-        })
-        .collect()
+    [
+        ("operatorconfiguration.yaml", OperatorConfiguration::crd()),
+        ("postgresql.yaml", Postgresql::crd()),
+        ("postgresteam.yaml", PostgresTeam::crd()),
+    ]
+    .into_iter()
+    .map(|(name, crd)| {
+        let yaml = serde_saphyr::to_string(&crd).map_err(|error| format!("{name}: {error}"))?;
+        Ok((
+            folder.join(name),
+            format!("# Generated from shared/src/api by `make crds`. Do not edit.\n{yaml}"),
+        ))
+    })
+    .collect()
 }
 
 fn run(check: bool) -> Result<(), String> {

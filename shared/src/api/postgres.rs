@@ -31,10 +31,13 @@ pub struct Patroni {
     /// Lines of `pg_hba.conf`; replaces Spilo's.
     pub pg_hba: Option<Vec<String>>,
     /// Seconds until a leader that stays silent loses its lock.
+    #[schemars(range(min = 0))]
     pub ttl: Option<i64>,
     /// Seconds between two rounds of Patroni's loop.
+    #[schemars(range(min = 0))]
     pub loop_wait: Option<i64>,
     /// Seconds that Patroni retries the Kubernetes API and PostgreSQL.
+    #[schemars(range(min = 0))]
     pub retry_timeout: Option<i64>,
     /// Bytes that a replica may lag behind and still be promoted.
     pub maximum_lag_on_failover: Option<i64>,
@@ -43,6 +46,7 @@ pub struct Patroni {
     /// Refuse writes when there is no synchronous standby.
     pub synchronous_mode_strict: Option<bool>,
     /// How many synchronous standbys; 1 where absent.
+    #[schemars(range(min = 0))]
     pub synchronous_node_count: Option<i64>,
     /// Keep the primary when the Kubernetes API is away but all members answer.
     pub failsafe_mode: Option<bool>,

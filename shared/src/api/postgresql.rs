@@ -24,6 +24,8 @@ use super::{
 #[skip_serializing_none]
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = super::schema::require_what_has_no_default)]
+#[schemars(transform = super::schema::without_nulls)]
+#[schemars(transform = super::rules::write)]
 #[kube(
     group = "acid.zalan.do",
     version = "v1",

@@ -55,8 +55,11 @@ impl fmt::Display for StatusWord {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PostgresqlStatus {
-    /// The state in one word; the name is upstream's.
+    /// The state in one word: Creating, Updating, Running, CreateFailed, UpdateFailed, SyncFailed or Invalid. The name
+    /// is upstream's.
+    // No enumeration in the schema: a word that upstream left there would keep the whole manifest from being changed.
     #[serde(rename = "PostgresClusterStatus")]
+    #[schemars(with = "Option<String>")]
     pub postgres_cluster_status: Option<StatusWord>,
     /// The generation of the manifest that this status speaks of.
     pub observed_generation: Option<i64>,

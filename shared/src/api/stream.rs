@@ -24,6 +24,7 @@ pub struct Stream {
     /// A JSONPath per table that rows must match.
     pub filter: Option<BTreeMap<String, String>>,
     /// Events per batch.
+    #[schemars(range(min = 0))]
     pub batch_size: Option<i64>,
     /// CPU of the stream's pods.
     pub cpu: Option<String>,

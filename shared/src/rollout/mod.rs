@@ -55,6 +55,12 @@ pub fn replicas_now(cluster: &Cluster, seen: &Observed) -> i32 {
     if leader_would_go { current } else { wanted }
 }
 
+/// Why a pod has to be recreated to become what is desired; empty when it does not have to be.
+pub fn outdated(cluster: &Cluster, desired: &Resources, pod: &ObservedPod) -> Vec<&'static str> {
+    let (applied, seen) = (Applied::default(), Observed::default());
+    Look::new(cluster, desired, &applied, &seen, Timestamp::UNIX_EPOCH).outdated(pod)
+}
+
 /// Adds to the StatefulSet what depends on the moment: how many pods now, and which keys of Patroni's store are ours.
 pub fn for_now(mut desired: Resources, cluster: &Cluster, seen: &Observed) -> Resources {
     let keys = keys_to_remember(desired.patroni.as_ref(), seen);

@@ -1,0 +1,66 @@
+//! Stories that a real API server tells: the definitions, their rules, and what becomes of another operator's objects.
+//!
+//! One server for all of them; words on the command line choose stories by parts of their names. Without the programs of
+//! a control plane the stories are skipped, and it is said why.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may be blunt")]
+
+mod adoption;
+mod definitions;
+mod golden;
+mod manifests;
+mod rules;
+
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+
+use futures::future::{FutureExt, LocalBoxFuture};
+use kube::Client;
+use tests::control_plane::{ControlPlane, Programs};
+
+/// A story: what it asserts, or what went wrong.
+type Story = fn(Client) -> LocalBoxFuture<'static, ()>;
+
+macro_rules! stories {
+    ($($module:ident::$name:ident),* $(,)?) => {
+        &[$((stringify!($name), |client| $module::$name(client).boxed_local())),*]
+    };
+}
+
+const STORIES: &[(&str, Story)] = stories![
+    definitions::every_definition_is_established,
+    rules::a_change_that_cannot_be_is_refused_and_told_what_would_be_right,
+    rules::a_manifest_that_contradicts_itself_is_refused,
+    rules::what_upstream_accepts_is_accepted,
+    manifests::every_golden_manifest_is_stored_as_it_was_written,
+    manifests::a_null_counts_as_absent,
+    manifests::a_number_is_a_quantity_in_embedded_kubernetes_types,
+    adoption::no_pod_of_upstreams_clusters_is_outdated_and_no_stateful_set_is_replaced,
+    adoption::applying_our_stateful_set_over_upstreams_changes_no_pod,
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let programs = match Programs::find() {
+        Ok(programs) => programs,
+        Err(reason) => {
+            println!("skipped: {reason}");
+            return ExitCode::SUCCESS;
+        }
+    };
+    let control_plane = ControlPlane::start(&programs).await.unwrap();
+    let client = control_plane.client().unwrap();
+    definitions::install(&client).await;
+    let mut failed = 0;
+    for (name, story) in STORIES {
+        if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word)) {
+            continue;
+        }
+        let begun = std::time::Instant::now();
+        let played = AssertUnwindSafe(story(client.clone())).catch_unwind().await;
+        failed += usize::from(played.is_err());
+        println!("{} {name} ({:.1?})", if played.is_ok() { "ok    " } else { "FAILED" }, begun.elapsed());
+    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
