@@ -6,6 +6,7 @@
 
 pub mod configuration_groups;
 mod databases;
+mod event_stream;
 mod maintenance_window;
 mod operator_configuration;
 mod pooler;
@@ -17,6 +18,10 @@ mod stream;
 mod workload;
 
 pub use databases::{PreparedDatabase, PreparedSchema};
+pub use event_stream::{
+    EventStream, EventStreamAuthentication, EventStreamConnection, EventStreamFlow, EventStreamRecovery,
+    EventStreamSink, EventStreamSource, EventStreamTable, FabricEventStream, FabricEventStreamSpec,
+};
 pub use maintenance_window::{MaintenanceWindow, NotAMaintenanceWindow};
 pub use operator_configuration::OperatorConfiguration;
 pub use pooler::ConnectionPooler;

@@ -7,13 +7,15 @@ mod explain;
 mod facts;
 mod fields;
 pub mod object;
+mod orphans;
 pub mod pod_template;
 mod words;
 
 use std::fmt;
 
-pub use difference::{Difference, Kind, ObjectName, between};
 pub use explain::{plan, plan_configuration};
+pub use difference::{Difference, Kind, ObjectName, between, objects};
+pub use orphans::{Orphan, orphans};
 
 use crate::field::FieldPath;
 
