@@ -52,6 +52,8 @@ pub struct UserList {
     pub metadata: ObjectMeta,
     /// The one user.
     pub user: RoleName,
+    /// The Secret with its password.
+    pub credential: String,
 }
 
 /// The list as PgBouncer reads it.
@@ -96,6 +98,7 @@ impl Part<'_> {
         UserList {
             metadata: meta(self.cluster, name, self.full_labels(), Default::default()),
             user: self.settings.user.clone(),
+            credential: self.cluster.secret_name(self.settings.user.as_str()),
         }
     }
 
