@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use shared::api::{OperatorConfiguration, Postgresql};
-use shared::build::{PASSWORD_KEY, Resources, USER_LIST_KEY, USERNAME_KEY, build, user_list};
+use shared::build::{USER_LIST_KEY, build, user_list};
 use shared::cluster::{Cluster, References};
 use shared::config::OperatorConfig;
 use shared::plan;
@@ -219,31 +219,11 @@ fn objects_of(case: &str, namespace: &str, config: &OperatorConfig) -> Objects {
     }
     let cluster =
         Cluster::resolve(&manifest, config, &references).unwrap_or_else(|errors| panic!("{case}: {errors}"));
-    let resources = build(&cluster);
     let mut all = Objects::new();
-    for (name, mut object) in plan::objects(&resources) {
-        if name.kind == plan::Kind::Secret {
-            object["kind"] = json!("Secret");
-            object["apiVersion"] = json!("v1");
-            object["type"] = json!("Opaque");
-            object["data"] = secret_data(&resources, &name.name);
-        }
+    for object in plan::rendered(&build(&cluster), "<random>") {
         insert(&mut all, object);
     }
     all
-}
-
-fn secret_data(resources: &Resources, name: &str) -> Value {
-    let is_named = |metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
-        metadata.name.as_deref() == Some(name)
-    };
-    let credential = resources.credentials.iter().find(|wanted| is_named(&wanted.metadata));
-    if let Some(wanted) = credential {
-        return json!({USERNAME_KEY: wanted.user.as_str(), PASSWORD_KEY: "<random>"});
-    }
-    let mut lists = resources.poolers.iter().filter_map(|pooler| pooler.users.as_ref());
-    let list = lists.find(|list| is_named(&list.metadata)).unwrap();
-    json!({USER_LIST_KEY: user_list(&list.user, "<random>")})
 }
 
 fn theirs(path: &Path) -> Objects {
@@ -251,16 +231,18 @@ fn theirs(path: &Path) -> Objects {
     let mut all = Objects::new();
     for document in text.split("\n---\n") {
         let mut object: Value = serde_saphyr::from_str(document).unwrap();
-        decode(object.get_mut("data"));
+        if let Some(data) = object.as_object_mut().unwrap().remove("data") {
+            object["stringData"] = decoded(data);
+        }
         insert(&mut all, object);
     }
     all
 }
 
 /// The values of a Secret as text, a random password as `<random>`.
-fn decode(data: Option<&mut Value>) {
+fn decoded(mut data: Value) -> Value {
     use base64::Engine;
-    for (key, value) in data.and_then(Value::as_object_mut).into_iter().flatten() {
+    for (key, value) in data.as_object_mut().unwrap() {
         let Ok(bytes) = base64::prelude::BASE64_STANDARD.decode(value.as_str().unwrap()) else { continue };
         let text = String::from_utf8(bytes).unwrap();
         *value = match key.as_str() {
@@ -272,6 +254,7 @@ fn decode(data: Option<&mut Value>) {
             _ => json!(text),
         };
     }
+    data
 }
 
 fn configuration_named(name: &str) -> OperatorConfig {

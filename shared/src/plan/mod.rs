@@ -10,12 +10,14 @@ pub mod object;
 mod orphans;
 pub mod pod_template;
 mod words;
+mod rendered;
 
 use std::fmt;
 
 pub use explain::{plan, plan_configuration};
 pub use difference::{Difference, Kind, ObjectName, between, objects};
 pub use orphans::{Orphan, orphans};
+pub use rendered::rendered;
 
 use crate::field::FieldPath;
 
