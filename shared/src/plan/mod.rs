@@ -9,13 +9,13 @@ mod fields;
 pub mod object;
 mod orphans;
 pub mod pod_template;
-mod words;
 mod rendered;
+mod words;
 
 use std::fmt;
 
-pub use explain::{plan, plan_configuration};
 pub use difference::{Difference, Kind, ObjectName, between, objects};
+pub use explain::{plan, plan_configuration};
 pub use orphans::{Orphan, orphans};
 pub use rendered::rendered;
 
