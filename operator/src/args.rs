@@ -1,11 +1,44 @@
 //! What the operator is told when it starts. The environment variables are upstream's.
 
-use clap::Parser;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
 use shared::config::Environment;
 
 /// Keeps PostgreSQL clusters as their manifests say.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "operator", version, about)]
+#[command(name = "operator", version, about, args_conflicts_with_subcommands = true)]
+pub struct CommandLine {
+    /// What to do; without a word, `run`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of `run`.
+    #[command(flatten)]
+    pub run: Args,
+}
+
+/// What the operator can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Look after the clusters.
+    Run(Box<Args>),
+    /// Print the objects that manifests become, with no cluster.
+    Render(Render),
+}
+
+/// What to print.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Render {
+    /// Files with manifests; `-` for standard input.
+    #[arg(short, long = "file", value_name = "FILE", required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// File with the operator's configuration, of either kind; the ConfigMap's defaults without it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// How to look after clusters.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Read the configuration from this `OperatorConfiguration` in the operator's namespace.
     #[arg(long, env = "POSTGRES_OPERATOR_CONFIGURATION_OBJECT")]
@@ -51,5 +84,38 @@ impl Args {
             no_database_access: self.no_database_access,
             no_teams_api: self.no_teams_api,
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, clippy::unwrap_used, reason = "a test may be blunt")]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &[&str]) -> CommandLine {
+        CommandLine::try_parse_from(line).unwrap()
+    }
+
+    #[test]
+    fn without_a_word_the_operator_runs() {
+        let line = parsed(&["operator", "--namespace", "pg", "--nodatabaseaccess"]);
+        assert!(line.command.is_none());
+        assert_eq!((line.run.namespace.as_str(), line.run.no_database_access), ("pg", true));
+    }
+
+    #[test]
+    fn run_takes_the_same_flags() {
+        let Some(Command::Run(run)) = parsed(&["operator", "run", "--namespace", "pg"]).command else {
+            panic!("not run")
+        };
+        assert_eq!(run.namespace, "pg");
+    }
+
+    #[test]
+    fn render_takes_many_files() {
+        let line = parsed(&["operator", "render", "-f", "a.yaml", "b.yaml", "--config", "c.yaml"]);
+        let Some(Command::Render(render)) = line.command else { panic!("not render") };
+        assert_eq!(render.files, [PathBuf::from("a.yaml"), PathBuf::from("b.yaml")]);
+        assert!(CommandLine::try_parse_from(["operator", "render"]).is_err());
     }
 }

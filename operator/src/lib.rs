@@ -18,4 +18,5 @@ pub mod events;
 pub mod http;
 pub mod leader;
 pub mod metrics;
+pub mod render;
 pub mod telemetry;

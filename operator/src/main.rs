@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Parser;
 use jiff::Timestamp;
 use kube::Client;
-use operator::args::Args;
+use operator::args::{Args, Command, CommandLine};
 use operator::cluster::stores::{Scope, Stores};
 use operator::config::{self, Source};
 use operator::context::Context;
@@ -26,7 +26,12 @@ type Fatal = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let line = CommandLine::parse();
+    let args = match line.command {
+        None => line.run,
+        Some(Command::Run(args)) => *args,
+        Some(Command::Render(render)) => return print(operator::render::render(&render)),
+    };
     let run = async {
         telemetry::init()?;
         operate(args).await
@@ -35,6 +40,20 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("operator: {}", operator::cluster::told(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints what was rendered, or why it could not be.
+fn print(rendered: Result<String, operator::render::RenderError>) -> ExitCode {
+    match rendered {
+        Ok(documents) => {
+            print!("{documents}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{}", operator::cluster::told(&error));
             ExitCode::FAILURE
         }
     }

@@ -24,6 +24,18 @@ pub const IRSA_ROLE: &str = "eks.amazonaws.com/role-arn";
 /// A set of annotations.
 pub type AnnotationMap = BTreeMap<String, String>;
 
+/// The manifest's annotations that tools which stop workloads out of hours read on the workloads themselves. A pattern
+/// that is no regular expression matches nothing; admission of the configuration refuses it.
+pub fn downscaler(own: Option<&AnnotationMap>, config: &OperatorConfig) -> AnnotationMap {
+    let patterns = config.kubernetes.downscaler_annotations.iter();
+    let patterns: Vec<regex::Regex> = patterns.filter_map(|text| regex::Regex::new(text).ok()).collect();
+    own.into_iter()
+        .flatten()
+        .filter(|(key, _)| patterns.iter().any(|pattern| pattern.is_match(key)))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
 /// The manifest's annotations that the configuration hands down to children.
 pub fn inherited(own: Option<&AnnotationMap>, config: &OperatorConfig) -> AnnotationMap {
     let keys = &config.kubernetes.inherited_annotations;

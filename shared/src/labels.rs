@@ -13,6 +13,15 @@ pub const TEAM: &str = "team";
 /// The label that marks a pod during a critical operation; the second disruption budget selects it.
 pub const CRITICAL_OPERATION: &str = "critical-operation";
 
+/// The label that tells databases, poolers and backups of one cluster apart.
+pub const APPLICATION: &str = "application";
+/// The value of [`APPLICATION`] on everything of a pooler.
+pub const POOLER: &str = "db-connection-pooler";
+/// The value of [`APPLICATION`] on everything of the logical backups.
+pub const LOGICAL_BACKUP: &str = "spilo-logical-backup";
+/// The label that names the pooler; its value is the pooler's own name.
+pub const CONNECTION_POOLER: &str = "connection-pooler";
+
 /// A set of labels.
 pub type LabelMap = BTreeMap<String, String>;
 
@@ -86,10 +95,46 @@ impl Labels {
         labels
     }
 
+    /// What selects the pods of a pooler; also what its Service carries.
+    pub fn pooler_selector(&self, pooler: &str) -> LabelMap {
+        as_pooler(self.selector(), pooler)
+    }
+
+    /// What the other objects of a pooler carry.
+    pub fn pooler_full(&self, pooler: &str, role: MemberRole) -> LabelMap {
+        as_pooler(self.full_for_role(role), pooler)
+    }
+
+    /// What tells the logical backups' objects from those of any other cluster.
+    pub fn backup_selector(&self) -> LabelMap {
+        as_backup(self.selector())
+    }
+
+    /// What everything of the logical backups carries.
+    pub fn backup_full(&self) -> LabelMap {
+        as_backup(self.full())
+    }
+
     fn with_role(&self, mut labels: LabelMap, role: MemberRole) -> LabelMap {
         labels.insert(self.role_key.clone(), role.label_value().to_owned());
         labels
     }
+}
+
+fn as_pooler(mut labels: LabelMap, pooler: &str) -> LabelMap {
+    labels.insert(APPLICATION.to_owned(), POOLER.to_owned());
+    labels.insert(CONNECTION_POOLER.to_owned(), pooler.to_owned());
+    labels
+}
+
+fn as_backup(mut labels: LabelMap) -> LabelMap {
+    labels.insert(APPLICATION.to_owned(), LOGICAL_BACKUP.to_owned());
+    labels
+}
+
+/// Whether an object carries all of these labels.
+pub fn carries(labels: Option<&LabelMap>, wanted: &LabelMap) -> bool {
+    wanted.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
 }
 
 /// A selector as the API server and `kubectl -l` write it.

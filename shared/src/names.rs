@@ -43,6 +43,21 @@ pub fn pooler(cluster: &str, role: MemberRole) -> String {
     }
 }
 
+/// The Secret with the list of users that a pooler admits.
+pub fn user_list(pooler: &str) -> String {
+    format!("{pooler}-u")
+}
+
+/// The `FabricEventStream` of an application. Upstream draws a random suffix; its documentation promises this one.
+pub fn event_stream(cluster: &str, application: &str) -> String {
+    format!("{cluster}-{application}")
+}
+
+/// The replication slot, and the publication, of an application's streams from one database.
+pub fn stream_slot(database: &str, application: &str) -> String {
+    format!("fes_{database}_{}", application.replace('-', "_"))
+}
+
 /// The pod with a given ordinal; also Patroni's name of the member.
 pub fn member(cluster: &str, ordinal: i32) -> String {
     format!("{cluster}-{ordinal}")

@@ -6,21 +6,23 @@
 use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Endpoints, Service, ServiceAccount};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::core::v1::{Endpoints, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Resource;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use serde::de::DeserializeOwned;
+use shared::api::FabricEventStream;
 use shared::build::Resources;
-use shared::plan::{Difference, Effect, Kind};
+use shared::plan::{Difference, Effect, Kind, Orphan};
 use shared::rollout::Applied;
 
 use crate::context::Context;
 
 use super::observe::{Seen, stateful_set_as_seen};
-use super::{Error, credentials};
+use super::{Error, credentials, user_lists};
 
 /// The name under which the operator owns fields.
 pub(super) const FIELD_MANAGER: &str = "postgres-operator";
@@ -42,6 +44,12 @@ pub(super) async fn objects(
             Kind::Service => drop(apply::<Service>(difference, ctx).await?),
             Kind::Endpoints => drop(apply::<Endpoints>(difference, ctx).await?),
             Kind::PodDisruptionBudget => drop(apply::<PodDisruptionBudget>(difference, ctx).await?),
+            Kind::Deployment => drop(apply::<Deployment>(difference, ctx).await?),
+            Kind::CronJob => drop(apply::<CronJob>(difference, ctx).await?),
+            Kind::FabricEventStream => drop(apply::<FabricEventStream>(difference, ctx).await?),
+            Kind::Secret if user_lists::is_one(difference, desired) => {
+                user_lists::keep(difference, desired, seen, ctx).await?;
+            }
             Kind::Secret => credentials::keep(difference, desired, seen, ctx).await?,
             Kind::StatefulSet if difference.effect == Effect::ReplaceStatefulSet => {
                 orphan(difference, seen, ctx).await?;
@@ -81,5 +89,44 @@ async fn orphan(difference: &Difference, seen: &Seen, ctx: &Context) -> Result<(
     match api.delete(&object.name, &params).await {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         result => result.map(drop).map_err(Error::kubernetes(format!("replace {object}"))),
+    }
+}
+
+/// Deletes what is no longer wanted: exactly the objects that were seen.
+pub(super) async fn remove_orphans(orphans: &[Orphan], ctx: &Context) -> Result<(), Error> {
+    for orphan in orphans {
+        match orphan.object.kind {
+            Kind::Deployment => remove::<Deployment>(orphan, ctx).await?,
+            Kind::CronJob => remove::<CronJob>(orphan, ctx).await?,
+            Kind::Service => remove::<Service>(orphan, ctx).await?,
+            Kind::Secret => remove::<Secret>(orphan, ctx).await?,
+            // Of these kinds there are no orphans while a cluster stays.
+            Kind::ServiceAccount
+            | Kind::RoleBinding
+            | Kind::Endpoints
+            | Kind::PodDisruptionBudget
+            | Kind::StatefulSet
+            | Kind::FabricEventStream => {}
+        }
+    }
+    Ok(())
+}
+
+/// Deletes one object and what it made; one that has gone, or came back as another, is left alone.
+async fn remove<K>(orphan: &Orphan, ctx: &Context) -> Result<(), Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let object = &orphan.object;
+    tracing::info!(%object, "deleting what is no longer wanted");
+    let api: Api<K> = Api::namespaced(ctx.client.clone(), &object.namespace);
+    let params = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Background),
+        preconditions: Some(Preconditions { uid: orphan.uid.clone(), resource_version: None }),
+        ..DeleteParams::default()
+    };
+    match api.delete(&object.name, &params).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        result => result.map(drop).map_err(Error::kubernetes(format!("delete {object}"))),
     }
 }

@@ -1,6 +1,6 @@
 //! Takes a cluster down, in an order in which nothing is written again behind our back.
 //!
-//! StatefulSet and pods → claims and Secrets as configured → budgets → Services → what Patroni wrote, last, because a
+//! CronJob → StatefulSet and pods → claims and Secrets as configured → poolers → budgets → Services → what Patroni wrote, last, because a
 //! living primary would write it again → the finalizer. Each look deletes what is still there; nothing is remembered.
 //! Objects are found by the names that a cluster of this name can have, never by label alone.
 
@@ -8,7 +8,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, PersistentVolumeClaim, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, DeleteParams};
@@ -18,7 +19,7 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use shared::api::{FINALIZER, Postgresql};
 use shared::cluster::{Cluster, References};
-use shared::labels::{LabelMap, Labels};
+use shared::labels::{APPLICATION, LOGICAL_BACKUP, LabelMap, Labels, POOLER};
 use shared::names::{self, MemberRole};
 
 use crate::context::Context;
@@ -48,6 +49,7 @@ pub(super) async fn cluster(manifest: &Postgresql, ctx: &Context) -> Result<Acti
     let selector = Labels::new(&name, &manifest.spec.team_id, None, &config).selector();
     let namespace = manifest.namespace().unwrap_or_default();
     let takedown = Takedown { manifest, namespace, name, selector, ctx };
+    takedown.remove_backup(&config.logical_backup.job_prefix).await?;
     if !takedown.members_are_gone().await? {
         return Ok(Action::requeue(LOOK_AGAIN));
     }
@@ -57,6 +59,7 @@ pub(super) async fn cluster(manifest: &Postgresql, ctx: &Context) -> Result<Acti
     if config.kubernetes.enable_secrets_deletion {
         takedown.remove_secrets().await?;
     }
+    takedown.remove_poolers().await?;
     takedown.remove_objects(&config.kubernetes.pdb_name_format).await?;
     finalizer::remove(manifest, ctx).await?;
     ctx.metrics.cluster_gone(&place(manifest));
@@ -78,6 +81,35 @@ impl Takedown<'_> {
         Ok(!sets.contains(&self.name) && !self.labelled(&stores.pods).iter().any(is_member))
     }
 
+    /// The CronJob; its Jobs and their pods go with it. Cut to 52 letters, two clusters' can have one name: only one
+    /// with our label is ours.
+    async fn remove_backup(&self, prefix: &str) -> Result<(), Error> {
+        let name = names::logical_backup(prefix, &self.name);
+        if self.labelled_as(&self.ctx.stores.cron_jobs, LOGICAL_BACKUP).contains(&name) {
+            self.remove::<CronJob>(&name).await?;
+        }
+        Ok(())
+    }
+
+    /// The poolers, pods first. A Service `a-pooler` can also be that of a cluster so called: only one with our label
+    /// is ours.
+    async fn remove_poolers(&self) -> Result<(), Error> {
+        let stores = &self.ctx.stores;
+        for pooler in MemberRole::ALL.map(|role| names::pooler(&self.name, role)) {
+            if self.labelled_as(&stores.deployments, POOLER).contains(&pooler) {
+                self.remove::<Deployment>(&pooler).await?;
+            }
+            if self.labelled_as(&stores.services, POOLER).contains(&pooler) {
+                self.remove::<Service>(&pooler).await?;
+            }
+            let list = names::user_list(&pooler);
+            if self.labelled_as(&stores.secrets, POOLER).contains(&list) {
+                self.remove::<Secret>(&list).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn remove_claims(&self) -> Result<(), Error> {
         let prefix = format!("{}-", names::DATA_VOLUME);
         for claim in self.labelled(&self.ctx.stores.volume_claims) {
@@ -93,7 +125,8 @@ impl Takedown<'_> {
     async fn remove_secrets(&self) -> Result<(), Error> {
         let resolved = Cluster::resolve(self.manifest, &self.ctx.config(), &References::unread());
         let Ok(cluster) = resolved else { return Ok(()) };
-        let present = self.labelled(&self.ctx.stores.secrets);
+        let mut present = self.labelled(&self.ctx.stores.secrets);
+        present.extend(self.labelled_as(&self.ctx.stores.secrets, POOLER));
         for role in &cluster.roles().roles {
             let name = cluster.secret_name(role.name.as_str());
             if present.contains(&name) {
@@ -125,9 +158,26 @@ impl Takedown<'_> {
     where
         K: Resource<DynamicType = ()> + Clone + 'static,
     {
+        self.selected(store, &self.selector)
+    }
+
+    /// The same of its poolers or its backups.
+    fn labelled_as<K>(&self, store: &Store<K>, application: &str) -> Vec<String>
+    where
+        K: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        let mut selector = self.selector.clone();
+        selector.insert(APPLICATION.to_owned(), application.to_owned());
+        self.selected(store, &selector)
+    }
+
+    fn selected<K>(&self, store: &Store<K>, selector: &LabelMap) -> Vec<String>
+    where
+        K: Resource<DynamicType = ()> + Clone + 'static,
+    {
         let belongs = |object: &K| {
             object.meta().namespace.as_deref() == Some(self.namespace.as_str())
-                && self.selector.iter().all(|(key, value)| object.labels().get(key) == Some(value))
+                && selector.iter().all(|(key, value)| object.labels().get(key) == Some(value))
         };
         store.state().iter().filter(|object| belongs(object)).map(|object| object.name_any()).collect()
     }
@@ -138,7 +188,7 @@ impl Takedown<'_> {
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
         let api: Api<K> = Api::namespaced(self.ctx.client.clone(), &self.namespace);
-        match api.delete(name, &DeleteParams::default()).await {
+        match api.delete(name, &DeleteParams::background()).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             result => result.map(drop).map_err(Error::kubernetes(format!("delete {} {name}", K::kind(&())))),
         }

@@ -41,6 +41,9 @@ pub enum Error {
         /// How many more there are.
         others: usize,
     },
+    /// Something that a manifest may ask for and that this version does not do.
+    #[error("{0}")]
+    NotYet(&'static str),
     /// The machine has no randomness.
     #[error("could not draw random bytes")]
     Random(#[source] getrandom::Error),
@@ -55,6 +58,7 @@ impl Error {
             Self::Patroni { .. } => "patroni",
             Self::Database { .. } => "database",
             Self::Statements { .. } => "statements",
+            Self::NotYet(_) => "not_yet",
             Self::Random(_) => "random",
         }
     }

@@ -14,7 +14,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use shared::annotations::{FINGERPRINT, PATRONI_KEYS, ROLLING_UPDATE_REQUIRED};
 use shared::api::Postgresql;
-use shared::build::{Credential, Resources, USERNAME_KEY};
+use shared::build::{Credential, Pooler, Resources, USERNAME_KEY, UserList};
 use shared::cluster::{Cluster, References};
 use shared::config::OperatorConfig;
 use shared::names::{self, MemberRole};
@@ -46,11 +46,7 @@ pub(super) async fn references(
     let namespace = manifest.namespace().unwrap_or_default();
     let mut references = References::default();
     if let Some(name) = &config.kubernetes.pod_environment_secret {
-        let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
-        let found = secrets.get_opt(name).await;
-        let found = found.map_err(Error::kubernetes(format!("read Secret {namespace}/{name}")))?;
-        references.environment_secret_keys =
-            found.and_then(|s| s.data).unwrap_or_default().into_keys().collect();
+        references.environment_secret_keys = secret_keys(&namespace, name, ctx).await?;
     }
     if let Some(named) = &config.kubernetes.pod_environment_configmap {
         let place = named.namespace_or(&ctx.namespace);
@@ -59,7 +55,21 @@ pub(super) async fn references(
         let found = found.map_err(Error::kubernetes(format!("read ConfigMap {place}/{}", named.name)))?;
         references.environment_config_map = found.and_then(|map| map.data).unwrap_or_default();
     }
+    if manifest.spec.enable_logical_backup == Some(true)
+        && let Some(name) =
+            config.logical_backup.cronjob_environment_secret.as_ref().filter(|n| !n.is_empty())
+    {
+        references.backup_secret_keys = secret_keys(&namespace, name, ctx).await?;
+    }
     Ok(references)
+}
+
+/// The keys of a Secret; none where it is missing.
+async fn secret_keys(namespace: &str, name: &str, ctx: &Context) -> Result<Vec<String>, Error> {
+    let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
+    let found = secrets.get_opt(name).await;
+    let found = found.map_err(Error::kubernetes(format!("read Secret {namespace}/{name}")))?;
+    Ok(found.and_then(|secret| secret.data).unwrap_or_default().into_keys().collect())
 }
 
 /// Everything that is there of a cluster.
@@ -100,8 +110,27 @@ fn resources(
         credentials: secrets.values().filter_map(credential).collect(),
         disruption_budgets: named(&stores.disruption_budgets, namespace, cluster.budget_names()),
         stateful_set,
+        poolers: MemberRole::ALL.map(|role| pooler(cluster, role, secrets, ctx)).into(),
+        logical_backup: get(&stores.cron_jobs, namespace, cluster.logical_backup_name()),
+        event_streams: Vec::new(), // not watched: where their kind is not installed, a watch would fail for ever
         patroni: None,
         roles: Default::default(),
+    }
+}
+
+/// The parts of a pooler that are there. `plan` decides whether they are this cluster's.
+fn pooler(cluster: &Cluster, role: MemberRole, secrets: &BTreeMap<String, Secret>, ctx: &Context) -> Pooler {
+    let (identity, stores) = (cluster.identity(), &ctx.stores);
+    let name = names::pooler(&identity.name, role);
+    let users = secrets.get(&names::user_list(&name)).and_then(|secret| {
+        let user = cluster.pooler_user().parse().ok()?;
+        let credential = cluster.secret_name(cluster.pooler_user());
+        Some(UserList { metadata: secret.metadata.clone(), user, credential })
+    });
+    Pooler {
+        deployment: get(&stores.deployments, &identity.namespace, &name),
+        service: get(&stores.services, &identity.namespace, &name),
+        users,
     }
 }
 
@@ -120,9 +149,11 @@ where
     names.into_iter().filter_map(|name| get(store, namespace, &name)).collect()
 }
 
-/// The Secrets of this cluster's roles, found by name.
+/// The Secrets of this cluster's roles and poolers, found by name.
 fn secrets_of(cluster: &Cluster, store: &Store<Secret>) -> BTreeMap<String, Secret> {
-    let names = cluster.roles().roles.iter().map(|role| cluster.secret_name(role.name.as_str()));
+    let roles = cluster.roles().roles.iter().map(|role| cluster.secret_name(role.name.as_str()));
+    let lists = MemberRole::ALL.map(|role| names::user_list(&names::pooler(&cluster.identity().name, role)));
+    let names = roles.chain([cluster.secret_name(cluster.pooler_user())]).chain(lists);
     let namespace = &cluster.identity().namespace;
     names.filter_map(|name| get(store, namespace, &name).map(|secret| (name, secret))).collect()
 }

@@ -24,19 +24,23 @@ pub(super) fn containers(cluster: &Cluster) -> Vec<Container> {
     std::iter::once(database(cluster)).chain(sidecars).collect()
 }
 
+/// The ports of a database container.
+pub(super) fn database_ports() -> Vec<ContainerPort> {
+    [PATRONI_PORT, POSTGRES_PORT, MONITORING_PORT].map(tcp).into()
+}
+
+pub(super) fn tcp(port: i32) -> ContainerPort {
+    ContainerPort { container_port: port, protocol: Some("TCP".to_owned()), ..ContainerPort::default() }
+}
+
 fn database(cluster: &Cluster) -> Container {
     let pod = &cluster.pod;
-    let port = |number| ContainerPort {
-        container_port: number,
-        protocol: Some("TCP".to_owned()),
-        ..ContainerPort::default()
-    };
     Container {
         name: DATABASE_CONTAINER.to_owned(),
         image: Some(pod.image.clone()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         resources: Some(pod.resources.clone()),
-        ports: Some([PATRONI_PORT, POSTGRES_PORT, MONITORING_PORT].map(port).into()),
+        ports: Some(database_ports()),
         volume_mounts: Some(mounts_of(cluster, DATABASE_CONTAINER)),
         env: Some(env::database(cluster)),
         env_from: Some(pod.environment.sources.clone()).filter(|sources| !sources.is_empty()),

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cluster::Cluster;
+use crate::names::{self, MemberRole};
 use crate::roles::RoleName;
 
 use super::meta::meta;
@@ -11,6 +12,10 @@ use super::meta::meta;
 pub const USERNAME_KEY: &str = "username";
 /// The Secret's key of the password.
 pub const PASSWORD_KEY: &str = "password";
+
+/// Upstream labels the Secret of a role of this name as the pooler's, whoever asked for the role; a pooler's user of
+/// another name has a Secret like any other.
+const NAMED_POOLER: &str = "pooler";
 
 /// A Secret that should exist for a role that logs in.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,8 +33,11 @@ pub(super) fn credentials(cluster: &Cluster) -> Vec<Credential> {
 
 fn credential(cluster: &Cluster, user: &RoleName) -> Credential {
     let name = cluster.secret_name(user.as_str());
-    Credential {
-        metadata: meta(cluster, name, cluster.labels.full(), Default::default()),
-        user: user.clone(),
-    }
+    let labels = match user.as_str() {
+        NAMED_POOLER => {
+            cluster.labels.pooler_selector(&names::pooler(&cluster.identity.name, MemberRole::Primary))
+        }
+        _ => cluster.labels.full(),
+    };
+    Credential { metadata: meta(cluster, name, labels, Default::default()), user: user.clone() }
 }

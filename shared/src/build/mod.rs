@@ -8,9 +8,12 @@ mod containers;
 mod credentials;
 mod disruption_budgets;
 mod env;
+mod event_streams;
+mod logical_backup;
 mod meta;
 mod pod_identity;
 mod pod_template;
+mod pooler;
 mod services;
 mod spilo;
 mod stateful_set;
@@ -19,6 +22,7 @@ mod volumes;
 
 use k8s_openapi::Metadata;
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{Endpoints, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -26,9 +30,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
 pub use credentials::{Credential, PASSWORD_KEY, USERNAME_KEY};
+pub use pooler::{Pooler, USER_LIST_KEY, UserList, user_list};
 pub(crate) use spilo::CONFIGURATION as SPILO_CONFIGURATION;
 
 use crate::annotations::APPLIED;
+use crate::api::FabricEventStream;
 use crate::cluster::Cluster;
 use crate::patroni::DynamicConfig;
 use crate::plan::pod_template::hash;
@@ -51,6 +57,12 @@ pub struct Resources {
     pub disruption_budgets: Vec<PodDisruptionBudget>,
     /// The members.
     pub stateful_set: Option<StatefulSet>,
+    /// What stands in front of the members.
+    pub poolers: Vec<Pooler>,
+    /// What dumps all databases on a schedule.
+    pub logical_backup: Option<CronJob>,
+    /// What another operator publishes from.
+    pub event_streams: Vec<FabricEventStream>,
     /// What Patroni's store should hold.
     pub patroni: Option<DynamicConfig>,
     /// What the database should hold.
@@ -67,6 +79,9 @@ pub fn build(cluster: &Cluster) -> Resources {
         credentials: credentials::credentials(cluster),
         disruption_budgets: disruption_budgets::disruption_budgets(cluster),
         stateful_set: Some(stateful_set::stateful_set(cluster)),
+        poolers: pooler::poolers(cluster),
+        logical_backup: logical_backup::logical_backup(cluster),
+        event_streams: event_streams::event_streams(cluster),
         patroni: Some(cluster.postgres.dynamic.clone()),
         roles: cluster.roles.clone(),
     })
@@ -83,6 +98,9 @@ fn stamped(mut resources: Resources) -> Resources {
         credentials,
         disruption_budgets,
         stateful_set,
+        poolers,
+        logical_backup,
+        event_streams,
         patroni: _, // no object of Kubernetes
         roles: _,
     } = &mut resources;
@@ -95,6 +113,16 @@ fn stamped(mut resources: Resources) -> Resources {
         .for_each(|credential| stamp_metadata(&mut credential.metadata, &credential.user.as_str()));
     disruption_budgets.iter_mut().for_each(stamp);
     stateful_set.iter_mut().for_each(stamp);
+    for Pooler { deployment, service, users } in poolers {
+        deployment.iter_mut().for_each(stamp);
+        service.iter_mut().for_each(stamp);
+        users.iter_mut().for_each(|list| stamp_metadata(&mut list.metadata, &list.user.as_str()));
+    }
+    logical_backup.iter_mut().for_each(stamp);
+    for stream in event_streams {
+        let body = serde_json::to_value(&*stream).unwrap_or_default();
+        stamp_metadata(&mut stream.metadata, &body);
+    }
     resources
 }
 

@@ -2,13 +2,14 @@
 
 use k8s_openapi::api::core::v1::{
     Affinity, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec,
-    WeightedPodAffinityTerm,
+    TopologySpreadConstraint, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::annotations::FINGERPRINT;
 use crate::cluster::{AntiAffinity, Cluster};
+use crate::labels::LabelMap;
 use crate::plan::pod_template::fingerprint;
 
 use super::containers::containers;
@@ -47,7 +48,7 @@ fn pod_spec(cluster: &Cluster) -> PodSpec {
         priority_class_name: pod.priority_class.clone(),
         tolerations: none(pod.tolerations.is_empty()).then(|| pod.tolerations.clone()),
         affinity: affinity(cluster),
-        topology_spread_constraints: none(pod.spread.is_empty()).then(|| spread(cluster)),
+        topology_spread_constraints: spread(cluster, &cluster.labels.selector()),
         init_containers: none(pod.init_containers.is_empty()).then(|| pod.init_containers.clone()),
         containers: containers(cluster),
         volumes: Some(pod_volumes(cluster)).filter(|volumes| !volumes.is_empty()),
@@ -55,17 +56,18 @@ fn pod_spec(cluster: &Cluster) -> PodSpec {
     }
 }
 
-/// Constraints without a selector of their own count the cluster's pods, as upstream's documentation promises.
-fn spread(cluster: &Cluster) -> Vec<k8s_openapi::api::core::v1::TopologySpreadConstraint> {
+/// Constraints without a selector of their own count the pods that `selector` selects, as upstream's documentation promises.
+pub(super) fn spread(cluster: &Cluster, selector: &LabelMap) -> Option<Vec<TopologySpreadConstraint>> {
     let mut constraints = cluster.pod.spread.clone();
     for constraint in &mut constraints {
-        constraint.label_selector.get_or_insert_with(|| selecting(cluster.labels.selector()));
+        constraint.label_selector.get_or_insert_with(|| selecting(selector.clone()));
     }
-    constraints
+    (!constraints.is_empty()).then_some(constraints)
 }
 
 fn affinity(cluster: &Cluster) -> Option<Affinity> {
-    let pod_anti_affinity = cluster.pod.anti_affinity.as_ref().map(|wanted| anti_affinity(cluster, wanted));
+    let pod_anti_affinity =
+        cluster.pod.anti_affinity.as_ref().map(|wanted| anti_affinity(cluster.labels.full(), wanted));
     let node_affinity = cluster.pod.node_affinity.clone();
     (node_affinity.is_some() || pod_anti_affinity.is_some()).then_some(Affinity {
         node_affinity,
@@ -74,9 +76,10 @@ fn affinity(cluster: &Cluster) -> Option<Affinity> {
     })
 }
 
-fn anti_affinity(cluster: &Cluster, wanted: &AntiAffinity) -> PodAntiAffinity {
+/// Pods with these labels keep away from each other.
+pub(super) fn anti_affinity(labels: LabelMap, wanted: &AntiAffinity) -> PodAntiAffinity {
     let term = PodAffinityTerm {
-        label_selector: Some(selecting(cluster.labels.full())),
+        label_selector: Some(selecting(labels)),
         topology_key: wanted.topology_key.clone(),
         ..PodAffinityTerm::default()
     };
@@ -93,6 +96,6 @@ fn anti_affinity(cluster: &Cluster, wanted: &AntiAffinity) -> PodAntiAffinity {
     }
 }
 
-fn selecting(labels: crate::labels::LabelMap) -> LabelSelector {
+pub(super) fn selecting(labels: LabelMap) -> LabelSelector {
     LabelSelector { match_labels: Some(labels), match_expressions: None }
 }

@@ -56,7 +56,7 @@ fn service(cluster: &Cluster, role: MemberRole) -> Service {
 }
 
 /// The type, and what only that type has.
-fn expose(spec: &mut ServiceSpec, kind: &ServiceKind) {
+pub(super) fn expose(spec: &mut ServiceSpec, kind: &ServiceKind) {
     let name = match kind {
         ServiceKind::ClusterIp => "ClusterIP",
         ServiceKind::NodePort { port, traffic_policy } => {

@@ -24,7 +24,7 @@ use super::pod_template::pod_template;
 pub(super) fn stateful_set(cluster: &Cluster) -> StatefulSet {
     let name = cluster.identity.name.clone();
     StatefulSet {
-        metadata: meta(cluster, name.clone(), cluster.labels.full(), Default::default()),
+        metadata: meta(cluster, name.clone(), cluster.labels.full(), cluster.downscaler.clone()),
         spec: Some(StatefulSetSpec {
             replicas: Some(cluster.members),
             selector: LabelSelector {

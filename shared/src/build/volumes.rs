@@ -26,11 +26,21 @@ pub(super) fn pod_volumes(cluster: &Cluster) -> Vec<Volume> {
         volumes.push(secret(&mount.secret, None));
     }
     volumes.extend(pod.volumes.iter().map(|extra| extra.volume.clone()));
-    if let Some(tls) = &pod.tls {
-        volumes.push(secret(&tls.secret, Some(TLS_MODE)));
-        volumes.extend(tls.ca_secret.as_ref().map(|name| secret(name, Some(TLS_MODE))));
-    }
+    volumes.extend(tls_volumes(cluster));
     volumes
+}
+
+/// The certificate, and the CA where it is a Secret of its own.
+pub(super) fn tls_volumes(cluster: &Cluster) -> Vec<Volume> {
+    let secrets = cluster.pod.tls.iter().flat_map(|tls| std::iter::once(&tls.secret).chain(&tls.ca_secret));
+    secrets.map(|name| secret(name, Some(TLS_MODE))).collect()
+}
+
+/// Where they are mounted.
+pub(super) fn tls_mounts(cluster: &Cluster) -> Vec<VolumeMount> {
+    let Some(tls) = &cluster.pod.tls else { return Vec::new() };
+    let ca = tls.ca_secret.iter().map(|name| mount(name, TLS_CA_PATH));
+    std::iter::once(mount(&tls.secret, TLS_PATH)).chain(ca).collect()
 }
 
 /// What the database container mounts.
@@ -40,9 +50,8 @@ pub(super) fn mounts_of(cluster: &Cluster, container: &str) -> Vec<VolumeMount> 
         mounts.insert(1.min(mounts.len()), mount(SHARED_MEMORY.0, SHARED_MEMORY.1));
     }
     mounts.extend(extra_mounts(cluster, container));
-    if let Some(tls) = cluster.pod.tls.as_ref().filter(|_| container == DATABASE_CONTAINER) {
-        mounts.push(mount(&tls.secret, TLS_PATH));
-        mounts.extend(tls.ca_secret.as_ref().map(|name| mount(name, TLS_CA_PATH)));
+    if container == DATABASE_CONTAINER {
+        mounts.extend(tls_mounts(cluster));
     }
     mounts
 }
@@ -68,7 +77,7 @@ pub(super) fn extra_mounts(cluster: &Cluster, container: &str) -> Vec<VolumeMoun
         .collect()
 }
 
-fn mount(name: &str, path: &str) -> VolumeMount {
+pub(super) fn mount(name: &str, path: &str) -> VolumeMount {
     VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() }
 }
 
@@ -86,7 +95,8 @@ fn in_memory(name: &str) -> Volume {
     Volume { name: name.to_owned(), empty_dir: Some(memory), ..Volume::default() }
 }
 
-fn secret(name: &str, mode: Option<i32>) -> Volume {
+/// A volume with a Secret's files.
+pub(super) fn secret(name: &str, mode: Option<i32>) -> Volume {
     let source = SecretVolumeSource {
         secret_name: Some(name.to_owned()),
         default_mode: mode,

@@ -4,21 +4,28 @@
 //! `Cluster` in hand means: valid, complete, typed. The one fact to know: it is recomputed at every reconcile and
 //! stored nowhere, which is how a changed configuration reaches clusters whose manifest never changed.
 
+mod databases;
+pub(crate) mod logical_backup;
 pub(crate) mod network;
 pub(crate) mod pod;
+pub(crate) mod pooler;
 mod postgres;
 mod references;
 mod resolve;
 mod resources;
+pub(crate) mod streams;
 
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
+pub use logical_backup::{BackupJob, LogicalBackups};
 pub use network::{Exposure, Network};
 pub use pod::{AntiAffinity, CloudStorage, Environment, Pod, SecretMount, Security, Tls};
+pub use pooler::{PoolerSettings, Poolers};
 pub use postgres::{Origin, Postgres};
 pub use references::References;
+pub use streams::Stream;
 
 use crate::annotations::AnnotationMap;
 use crate::labels::Labels;
@@ -30,6 +37,7 @@ pub struct Cluster {
     pub(crate) identity: Identity,
     pub(crate) labels: Labels,
     pub(crate) inherited: AnnotationMap,
+    pub(crate) downscaler: AnnotationMap,
     pub(crate) owners: Vec<OwnerReference>,
     pub(crate) members: i32,
     pub(crate) postgres: Postgres,
@@ -37,6 +45,9 @@ pub struct Cluster {
     pub(crate) pod: Pod,
     pub(crate) volume: DataVolume,
     pub(crate) network: Network,
+    pub(crate) poolers: Poolers,
+    pub(crate) logical_backups: LogicalBackups,
+    pub(crate) streams: Vec<Stream>,
     pub(crate) budgets: Budgets,
     pub(crate) service_account: ServiceAccountTemplate,
     pub(crate) users: SystemUsers,
@@ -168,6 +179,16 @@ impl Cluster {
     /// The names of the disruption budgets.
     pub fn budget_names(&self) -> [String; 2] {
         [self.budgets.primary_name.clone(), crate::names::critical_budget(&self.identity.name)]
+    }
+
+    /// The CronJob of the logical backups, wanted or not.
+    pub fn logical_backup_name(&self) -> &str {
+        &self.logical_backups.name
+    }
+
+    /// The user that poolers look passwords up with, wanted or not.
+    pub fn pooler_user(&self) -> &str {
+        &self.poolers.user
     }
 
     /// The superuser's name.

@@ -45,9 +45,20 @@ impl Network {
         Self {
             config_maps: config.general.kubernetes_use_configmaps && etcd_host.is_none(),
             etcd_host,
-            primary: exposure(MemberRole::Primary, identity, spec, config),
-            replica: exposure(MemberRole::Replica, identity, spec, config),
+            primary: of_members(MemberRole::Primary, identity, spec, config),
+            replica: of_members(MemberRole::Replica, identity, spec, config),
         }
+    }
+
+    /// How a pooler's Service is published: its own switches, the annotations of its role.
+    pub(crate) fn pooler(
+        role: MemberRole,
+        identity: &Identity,
+        spec: &PostgresqlSpec,
+        config: &OperatorConfig,
+    ) -> Exposure {
+        let dns = || pooler_dns_name(role, identity, config);
+        exposure(&pooler_switches(role, spec, config), spec, config, dns)
     }
 
     /// How the Service of a role is published.
@@ -57,6 +68,16 @@ impl Network {
             MemberRole::Replica => &self.replica,
         }
     }
+}
+
+fn of_members(
+    role: MemberRole,
+    identity: &Identity,
+    spec: &PostgresqlSpec,
+    config: &OperatorConfig,
+) -> Exposure {
+    let dns = || dns_names(role, identity, config);
+    exposure(&switches(role, spec, config), spec, config, dns)
 }
 
 /// What manifest and configuration say about one role's Service.
@@ -85,13 +106,30 @@ fn switches<'a>(role: MemberRole, spec: &'a PostgresqlSpec, config: &OperatorCon
     }
 }
 
+fn pooler_switches<'a>(role: MemberRole, spec: &'a PostgresqlSpec, config: &OperatorConfig) -> Switches<'a> {
+    let defaults = &config.load_balancer;
+    let annotations = switches(role, spec, config).annotations;
+    let (load_balancer, node_port, port) = match role {
+        MemberRole::Primary => (
+            spec.enable_master_pooler_load_balancer.unwrap_or(defaults.enable_master_pooler_load_balancer),
+            spec.enable_master_pooler_node_port.unwrap_or(defaults.enable_master_pooler_node_port),
+            spec.master_pooler_node_port,
+        ),
+        MemberRole::Replica => (
+            spec.enable_replica_pooler_load_balancer.unwrap_or(defaults.enable_replica_pooler_load_balancer),
+            spec.enable_replica_pooler_node_port.unwrap_or(defaults.enable_replica_pooler_node_port),
+            spec.replica_pooler_node_port,
+        ),
+    };
+    Switches { load_balancer, node_port, port, annotations }
+}
+
 fn exposure(
-    role: MemberRole,
-    identity: &Identity,
+    switches: &Switches<'_>,
     spec: &PostgresqlSpec,
     config: &OperatorConfig,
+    dns: impl FnOnce() -> String,
 ) -> Exposure {
-    let switches = switches(role, spec, config);
     let traffic_policy = config.load_balancer.external_traffic_policy.as_str().to_owned();
     let kind = if switches.node_port {
         ServiceKind::NodePort { port: switches.port.filter(|port| *port > 0), traffic_policy }
@@ -106,7 +144,7 @@ fn exposure(
     annotations.extend(spec.service_annotations.clone().unwrap_or_default());
     annotations.extend(switches.annotations.cloned().unwrap_or_default());
     if matches!(kind, ServiceKind::LoadBalancer { .. }) {
-        annotations.insert(EXTERNAL_DNS.to_owned(), dns_names(role, identity, config));
+        annotations.insert(EXTERNAL_DNS.to_owned(), dns());
     }
     Exposure { kind, annotations }
 }
@@ -114,24 +152,36 @@ fn exposure(
 /// The names for external-dns: the configured one, and where the cluster's name begins with its team, the one that
 /// upstream used before namespaces.
 fn dns_names(role: MemberRole, identity: &Identity, config: &OperatorConfig) -> String {
-    let settings = &config.load_balancer;
-    let (format, legacy) = match role {
-        MemberRole::Primary => (&settings.master_dns_name_format, &settings.master_legacy_dns_name_format),
-        MemberRole::Replica => (&settings.replica_dns_name_format, &settings.replica_legacy_dns_name_format),
-    };
-    let filled = |format: &str, cluster: &str| {
-        let values = [
-            ("cluster", cluster),
-            ("namespace", &identity.namespace),
-            ("team", &identity.team),
-            ("hostedzone", &settings.db_hosted_zone),
-        ];
-        names::fill(format, &values).to_lowercase()
-    };
+    let (format, legacy) = dns_formats(role, config);
+    let filled = |format: &str, cluster: &str| dns_name(format, cluster, identity, config);
     let name = filled(format, &identity.name);
     let prefix = format!("{}-", identity.team.to_lowercase());
     match identity.name.strip_prefix(&prefix).filter(|rest| !rest.is_empty() && !identity.team.is_empty()) {
         Some(rest) => format!("{name},{}", filled(legacy, rest)),
         None => name,
     }
+}
+
+/// The name for external-dns of a pooler: as if a cluster were called like the primary's pooler. It never had another.
+fn pooler_dns_name(role: MemberRole, identity: &Identity, config: &OperatorConfig) -> String {
+    let (format, _) = dns_formats(role, config);
+    dns_name(format, &names::pooler(&identity.name, MemberRole::Primary), identity, config)
+}
+
+fn dns_formats(role: MemberRole, config: &OperatorConfig) -> (&str, &str) {
+    let settings = &config.load_balancer;
+    match role {
+        MemberRole::Primary => (&settings.master_dns_name_format, &settings.master_legacy_dns_name_format),
+        MemberRole::Replica => (&settings.replica_dns_name_format, &settings.replica_legacy_dns_name_format),
+    }
+}
+
+fn dns_name(format: &str, cluster: &str, identity: &Identity, config: &OperatorConfig) -> String {
+    let values = [
+        ("cluster", cluster),
+        ("namespace", identity.namespace.as_str()),
+        ("team", identity.team.as_str()),
+        ("hostedzone", config.load_balancer.db_hosted_zone.as_str()),
+    ];
+    names::fill(format, &values).to_lowercase()
 }

@@ -196,7 +196,8 @@ fn database_resources(manifest: &Postgresql, config: &OperatorConfig) -> Resourc
     )
 }
 
-fn defaults(config: &OperatorConfig) -> Defaults {
+/// What fills in the requests and limits of database containers, sidecars and backups.
+pub(super) fn defaults(config: &OperatorConfig) -> Defaults {
     let configured = &config.postgres_pod_resources;
     Defaults {
         requests: amounts(&configured.default_cpu_request, &configured.default_memory_request),
@@ -214,7 +215,7 @@ fn bounds(config: &OperatorConfig) -> Bounds {
 
 type Quantity = k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-fn amounts(cpu: &Option<Quantity>, memory: &Option<Quantity>) -> resources::Amounts {
+pub(super) fn amounts(cpu: &Option<Quantity>, memory: &Option<Quantity>) -> resources::Amounts {
     [("cpu", cpu), ("memory", memory)]
         .into_iter()
         .filter_map(|(name, quantity)| Some((name.to_owned(), quantity.as_ref()?.0.clone())))
@@ -222,11 +223,17 @@ fn amounts(cpu: &Option<Quantity>, memory: &Option<Quantity>) -> resources::Amou
 }
 
 fn pod_annotations(spec: &PostgresqlSpec, config: &OperatorConfig) -> AnnotationMap {
-    let mut annotations = config.kubernetes.custom_pod_annotations.clone();
-    annotations.extend(spec.pod_annotations.clone().unwrap_or_default());
+    let mut annotations = own_annotations(spec, config);
     if let Some(role) = &config.aws_or_gcp.kube_iam_role {
         annotations.insert(IAM_ROLE.to_owned(), role.clone());
     }
+    annotations
+}
+
+/// The annotations of any pod of a cluster, poolers' and backups' among them.
+pub(super) fn own_annotations(spec: &PostgresqlSpec, config: &OperatorConfig) -> AnnotationMap {
+    let mut annotations = config.kubernetes.custom_pod_annotations.clone();
+    annotations.extend(spec.pod_annotations.clone().unwrap_or_default());
     annotations
 }
 
@@ -276,7 +283,7 @@ fn tolerations(spec: &PostgresqlSpec, config: &OperatorConfig) -> Vec<Toleration
 }
 
 /// The manifest's affinity joined with the readiness label: `OR` adds a term, `AND` adds to each term.
-fn node_affinity(own: Option<&NodeAffinity>, config: &OperatorConfig) -> Option<NodeAffinity> {
+pub(super) fn node_affinity(own: Option<&NodeAffinity>, config: &OperatorConfig) -> Option<NodeAffinity> {
     let ready: Vec<NodeSelectorRequirement> = config
         .kubernetes
         .node_readiness_label

@@ -8,6 +8,8 @@ use crate::patroni::settings::{Place, place};
 use crate::patroni::{DynamicConfig, StandbyCluster};
 use crate::version::PostgresVersion;
 
+use super::streams::{PLUGIN, Stream};
+
 /// Version and settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Postgres {
@@ -48,7 +50,12 @@ impl Origin {
 
 impl Postgres {
     /// The manifest's settings. `version` has been parsed before.
-    pub(crate) fn resolve(spec: &PostgresqlSpec, version: PostgresVersion, config: &OperatorConfig) -> Self {
+    pub(crate) fn resolve(
+        spec: &PostgresqlSpec,
+        version: PostgresVersion,
+        streams: &[Stream],
+        config: &OperatorConfig,
+    ) -> Self {
         let parameters = spec.postgresql.parameters.clone().unwrap_or_default();
         let (dynamic, local) = parameters.into_iter().partition(|(name, _)| place(name) == Place::Store);
         let patroni = spec.patroni.clone().unwrap_or_default();
@@ -58,9 +65,22 @@ impl Postgres {
             local_parameters: local,
             pg_hba: patroni.pg_hba.clone().unwrap_or_default(),
             initdb: patroni.initdb.clone().unwrap_or_default(),
-            dynamic: dynamic_config(&patroni, dynamic, spec.standby.as_ref(), config),
+            dynamic: with_streams(dynamic_config(&patroni, dynamic, spec.standby.as_ref(), config), streams),
         }
     }
+}
+
+/// What streams need: a logical slot each, and WAL that can be decoded.
+fn with_streams(mut dynamic: DynamicConfig, streams: &[Stream]) -> DynamicConfig {
+    for stream in streams {
+        let slot = [("database", stream.database.as_str()), ("plugin", PLUGIN), ("type", "logical")];
+        let slot = slot.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        dynamic.slots.insert(stream.slot.clone(), slot);
+    }
+    if !streams.is_empty() {
+        dynamic.parameters.insert("wal_level".to_owned(), "logical".to_owned());
+    }
+    dynamic
 }
 
 fn dynamic_config(

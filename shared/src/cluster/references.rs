@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 pub struct References {
     /// The keys of the configured pod environment Secret. Values stay in the Secret.
     pub environment_secret_keys: Vec<String>,
+    /// The keys of the configured Secret with the logical backups' environment.
+    pub backup_secret_keys: Vec<String>,
     /// The data of the configured pod environment ConfigMap.
     pub environment_config_map: BTreeMap<String, String>,
 }

@@ -1,6 +1,6 @@
 //! The one door: manifest + configuration + references → [`Cluster`], or every error.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
@@ -12,13 +12,13 @@ use crate::config::{OperatorConfig, RetentionPolicy};
 use crate::field::{FieldErrors, FieldPath};
 use crate::labels::Labels;
 use crate::names;
-use crate::roles::prepared::PreparedDatabases;
-use crate::roles::{self, DatabaseName, RoleFlags, RoleInputs, RoleName, RoleSet};
+use crate::roles::{self, RoleInputs, RoleName, RoleSet};
 use crate::version::PostgresVersion;
 
 use super::{
-    Budgets, ClaimRetention, Cluster, DataVolume, Identity, Network, Origin, Pod, Policy, Postgres,
-    References, ServiceAccountTemplate, SubPath, SystemUsers,
+    Budgets, ClaimRetention, Cluster, DataVolume, Identity, LogicalBackups, Network, Origin, Pod, Policy,
+    PoolerSettings, Poolers, Postgres, References, ServiceAccountTemplate, Stream, SubPath, SystemUsers,
+    databases, streams,
 };
 
 impl Cluster {
@@ -37,19 +37,26 @@ impl Cluster {
         let identity = identity(manifest);
         let version = version(spec, &mut errors);
         let pod = Pod::resolve(manifest, config, references, &mut errors);
-        let roles = roles(manifest, config, &mut errors);
+        let poolers = Poolers::resolve(&identity, spec, config, &mut errors);
+        let streams = streams::streams(spec);
+        let asked = Asked { pooler: poolers.wanted.as_ref(), streams: &streams };
+        let roles = roles(manifest, config, &asked, &mut errors);
         let service_account = service_account(config);
         let Some(version) = version.filter(|_| errors.is_empty()) else { return Err(errors) };
         Ok(Self {
             labels: Labels::new(&identity.name, &identity.team, manifest.metadata.labels.as_ref(), config),
             inherited: annotations::inherited(manifest.metadata.annotations.as_ref(), config),
+            downscaler: annotations::downscaler(manifest.metadata.annotations.as_ref(), config),
             owners: owners(manifest, config),
             members: members(manifest, config),
-            postgres: Postgres::resolve(spec, version, config),
+            postgres: Postgres::resolve(spec, version, &streams, config),
             origin: Origin::of(spec),
             pod,
             volume: data_volume(spec, config),
             network: Network::resolve(&identity, spec, config),
+            poolers,
+            logical_backups: LogicalBackups::resolve(&identity, spec, config, references),
+            streams,
             budgets: budgets(&identity, spec, config),
             service_account,
             users: SystemUsers {
@@ -195,68 +202,45 @@ fn policy(config: &OperatorConfig) -> Policy {
     }
 }
 
-/// The roles and databases that the manifest asks for; none on a standby, which takes them from its source.
-fn roles(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) -> RoleSet {
-    let spec = &manifest.spec;
+/// The sections that need a role of their own.
+struct Asked<'a> {
+    pooler: Option<&'a PoolerSettings>,
+    streams: &'a [Stream],
+}
+
+/// The roles and databases that the manifest asks for. A standby takes them from its source, all but the pooler's user:
+/// its Secret must be there for the pooler to start.
+fn roles(
+    manifest: &Postgresql,
+    config: &OperatorConfig,
+    asked: &Asked<'_>,
+    errors: &mut FieldErrors,
+) -> RoleSet {
     let users = FieldPath::new("configuration").field("users");
-    let superuser = role_name(&config.users.super_username, users.field("super_username"), errors);
+    let superuser = databases::role_name(&config.users.super_username, users.field("super_username"), errors);
     let replication_user =
-        role_name(&config.users.replication_username, users.field("replication_username"), errors);
+        databases::role_name(&config.users.replication_username, users.field("replication_username"), errors);
     let (Some(superuser), Some(replication_user)) = (superuser, replication_user) else {
         return RoleSet::default();
     };
-    let own = spec.standby.is_none();
+    let own = databases::own(manifest, config, errors);
     let admin =
         config.teams_api.team_admin_role.as_ref().filter(|_| config.teams_api.enable_admin_role_for_users);
     let inputs = RoleInputs {
-        users: if own { manifest_users(spec, errors) } else { BTreeMap::new() },
-        databases: if own { manifest_databases(spec, errors) } else { BTreeMap::new() },
+        users: own.users,
+        databases: own.databases,
         superuser,
         replication_user,
         protected: names_in(&config.teams_api.protected_role_names),
         users_admin: admin.and_then(|name| name.parse().ok()),
         additional_owner_roles: names_in(&config.users.additional_owner_roles),
-        pooler_user: None,
-        stream_user: None,
-        prepared: PreparedDatabases::default(),
+        pooler_user: asked.pooler.map(|pooler| pooler.user.clone()),
+        stream_user: streams::user(asked.streams),
+        prepared: own.prepared,
     };
     roles::desired(&inputs)
 }
 
 fn names_in(names: &[String]) -> BTreeSet<RoleName> {
     names.iter().filter_map(|name| name.parse().ok()).collect()
-}
-
-fn role_name(text: &str, path: FieldPath, errors: &mut FieldErrors) -> Option<RoleName> {
-    text.parse().map_err(|error| errors.invalid(path, format!("{text:?} {error}"))).ok()
-}
-
-fn manifest_users(spec: &PostgresqlSpec, errors: &mut FieldErrors) -> BTreeMap<RoleName, RoleFlags> {
-    let path = FieldPath::spec().field("users");
-    let mut users = BTreeMap::new();
-    for (text, flags) in spec.users.iter().flatten() {
-        let name = role_name(text, path.key(text), errors);
-        match (name, RoleFlags::parse(flags.as_deref().unwrap_or_default())) {
-            (Some(name), Ok(flags)) => drop(users.insert(name, flags)),
-            (_, Err(wrong)) => {
-                wrong.iter().for_each(|error| errors.invalid(path.key(text), error.to_string()))
-            }
-            (None, Ok(_)) => {}
-        }
-    }
-    users
-}
-
-fn manifest_databases(spec: &PostgresqlSpec, errors: &mut FieldErrors) -> BTreeMap<DatabaseName, RoleName> {
-    let path = FieldPath::spec().field("databases");
-    let mut databases = BTreeMap::new();
-    for (text, owner) in spec.databases.iter().flatten() {
-        let owner = role_name(owner, path.key(text), errors);
-        match (text.parse::<DatabaseName>(), owner) {
-            (Ok(name), Some(owner)) => drop(databases.insert(name, owner)),
-            (Err(error), _) => errors.invalid(path.key(text), format!("{text:?} {error}")),
-            (Ok(_), None) => {}
-        }
-    }
-    databases
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::build::Resources;
+use crate::build::{Pooler, Resources};
 
 use super::{Effect, object};
 
@@ -26,6 +26,12 @@ pub enum Kind {
     PodDisruptionBudget,
     /// The members.
     StatefulSet,
+    /// What stands in front of the members.
+    Deployment,
+    /// What dumps the databases.
+    CronJob,
+    /// What another operator publishes from.
+    FabricEventStream,
 }
 
 impl Kind {
@@ -39,6 +45,9 @@ impl Kind {
             Self::Secret => "Secret",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
             Self::StatefulSet => "StatefulSet",
+            Self::Deployment => "Deployment",
+            Self::CronJob => "CronJob",
+            Self::FabricEventStream => "FabricEventStream",
         }
     }
 }
@@ -49,6 +58,7 @@ impl Kind {
         match self {
             Self::ServiceAccount | Self::RoleBinding | Self::Secret => true,
             Self::Service | Self::Endpoints | Self::PodDisruptionBudget | Self::StatefulSet => false,
+            Self::Deployment | Self::CronJob | Self::FabricEventStream => false,
         }
     }
 }
@@ -128,8 +138,8 @@ fn fixed_differs(desired: &Value, live: &Value) -> bool {
     })
 }
 
-/// Every object as JSON. Taken apart without `..`: a new kind does not compile until someone has decided about it.
-fn objects(resources: &Resources) -> Vec<(ObjectName, Value)> {
+/// Every object as JSON, of a Secret only the metadata. Taken apart without `..`: a new kind does not compile until someone has decided about it.
+pub fn objects(resources: &Resources) -> Vec<(ObjectName, Value)> {
     let Resources {
         service_account,
         role_binding,
@@ -138,6 +148,9 @@ fn objects(resources: &Resources) -> Vec<(ObjectName, Value)> {
         credentials,
         disruption_budgets,
         stateful_set,
+        poolers,
+        logical_backup,
+        event_streams,
         patroni: _, // compared with Patroni's own store, by `rollout`
         roles: _,   // compared with the catalog, by `roles::plan`
     } = resources;
@@ -152,6 +165,15 @@ fn objects(resources: &Resources) -> Vec<(ObjectName, Value)> {
     }
     collect(&mut all, Kind::PodDisruptionBudget, disruption_budgets);
     collect(&mut all, Kind::StatefulSet, stateful_set);
+    for Pooler { deployment, service, users } in poolers {
+        collect(&mut all, Kind::Service, service);
+        if let Some(list) = users {
+            push(&mut all, Kind::Secret, serde_json::json!({ "metadata": list.metadata }));
+        }
+        collect(&mut all, Kind::Deployment, deployment);
+    }
+    collect(&mut all, Kind::CronJob, logical_backup);
+    collect(&mut all, Kind::FabricEventStream, event_streams);
     all
 }
 

@@ -7,13 +7,17 @@ mod explain;
 mod facts;
 mod fields;
 pub mod object;
+mod orphans;
 pub mod pod_template;
+mod rendered;
 mod words;
 
 use std::fmt;
 
-pub use difference::{Difference, Kind, ObjectName, between};
+pub use difference::{Difference, Kind, ObjectName, between, objects};
 pub use explain::{plan, plan_configuration};
+pub use orphans::{Orphan, orphans};
+pub use rendered::rendered;
 
 use crate::field::FieldPath;
 

@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
 };
@@ -33,6 +34,7 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::api::Postgresql;
+use shared::labels::{APPLICATION, LOGICAL_BACKUP, POOLER};
 use tokio::task::JoinSet;
 
 pub use changes::Changes;
@@ -76,12 +78,29 @@ impl Scope {
         }
     }
 
-    /// The objects that belong to clusters.
-    fn of_clusters(&self) -> watcher::Config {
-        let labels = self.cluster_labels.iter().map(|(name, value)| format!("{name}={value}"));
-        let selector: Vec<String> = labels.chain([self.cluster_name_label.clone()]).collect();
+    /// The objects of one part of the clusters.
+    fn of(&self, part: Part) -> watcher::Config {
+        let own = self.cluster_labels.get(APPLICATION);
+        let others = self.cluster_labels.iter().filter(|(name, _)| *name != APPLICATION);
+        let mut selector: Vec<String> = others.map(|(name, value)| format!("{name}={value}")).collect();
+        selector.extend(match (part, own) {
+            (Part::Members, own) => own.map(|own| format!("{APPLICATION}={own}")),
+            (Part::MembersAndPoolers, own) => own.map(|own| format!("{APPLICATION} in ({own},{POOLER})")),
+            (Part::Poolers, _) => Some(format!("{APPLICATION}={POOLER}")),
+            (Part::Backups, _) => Some(format!("{APPLICATION}={LOGICAL_BACKUP}")),
+        });
+        selector.push(self.cluster_name_label.clone());
         watcher::Config::default().labels(&selector.join(","))
     }
+}
+
+/// Which of a cluster's objects: the label `application` tells its parts apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Members,
+    MembersAndPoolers,
+    Poolers,
+    Backups,
 }
 
 /// The stores. Cheap to clone; the watches end with the last clone.
@@ -93,13 +112,17 @@ pub struct Stores {
     pub pods: Store<Pod>,
     /// StatefulSets.
     pub stateful_sets: Store<StatefulSet>,
-    /// Services, Patroni's among them.
+    /// The poolers, without their status.
+    pub deployments: Store<Deployment>,
+    /// The logical backups, without their status.
+    pub cron_jobs: Store<CronJob>,
+    /// Services, Patroni's and the poolers' among them.
     pub services: Store<Service>,
     /// Endpoints, Patroni's among them, without its heartbeat.
     pub endpoints: Store<Endpoints>,
     /// ConfigMaps, Patroni's among them, without its heartbeat: what they say stands in annotations.
     pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
-    /// Secrets with user names, passwords and rotation dates; other keys are dropped.
+    /// Secrets with user names, passwords, rotation dates and poolers' user lists; other keys are dropped.
     pub secrets: Store<Secret>,
     /// Disruption budgets, without their status.
     pub disruption_budgets: Store<PodDisruptionBudget>,
@@ -125,10 +148,12 @@ impl Stores {
         let stores = Self {
             pods: start.labelled(trim::pod),
             stateful_sets: start.labelled(trim::nothing_more),
-            services: start.labelled(trim::nothing_more),
+            deployments: start.part(Part::Poolers, trim::deployment),
+            cron_jobs: start.part(Part::Backups, trim::cron_job),
+            services: start.part(Part::MembersAndPoolers, trim::nothing_more),
             endpoints: start.labelled(trim::heartbeat),
             config_maps: start.labelled(trim::heartbeat),
-            secrets: start.labelled(trim::secret),
+            secrets: start.part(Part::MembersAndPoolers, trim::secret),
             disruption_budgets: start.labelled(trim::disruption_budget),
             volume_claims: start.labelled(trim::nothing_more),
             service_accounts: start.named(&scope.service_account),
@@ -145,6 +170,8 @@ impl Stores {
             self.manifests.wait_until_ready(),
             self.pods.wait_until_ready(),
             self.stateful_sets.wait_until_ready(),
+            self.deployments.wait_until_ready(),
+            self.cron_jobs.wait_until_ready(),
             self.services.wait_until_ready(),
             self.endpoints.wait_until_ready(),
             self.config_maps.wait_until_ready(),
@@ -173,14 +200,23 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Watches the objects that carry the clusters' labels.
+    /// Watches the objects that carry the labels of members.
     fn labelled<K>(&mut self, trim: fn(&mut K)) -> Store<K>
     where
         K: follow::Kept + DeserializeOwned + Debug + Serialize,
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
+        self.part(Part::Members, trim)
+    }
+
+    /// Watches the objects that carry the labels of a part of the clusters.
+    fn part<K>(&mut self, part: Part, trim: fn(&mut K)) -> Store<K>
+    where
+        K: follow::Kept + DeserializeOwned + Debug + Serialize,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
         let owner = Owner::Labelled(self.scope.cluster_name_label.clone(), self.manifests.clone());
-        self.follow(self.scope.of_clusters(), trim, owner)
+        self.follow(self.scope.of(part), trim, owner)
     }
 
     /// Watches the objects of one name, in all watched namespaces.

@@ -129,11 +129,18 @@ async fn started() -> (Server, Stores, Changes) {
 async fn the_start_lists_each_kind_once_and_wakes_each_cluster_once() {
     let (server, stores, _changes) = started().await;
     assert_eq!(stores.pods.len(), 1);
-    assert_eq!(stores.watches(), 11);
+    assert_eq!(stores.watches(), 13);
     let lists = server.0.lock().unwrap().lists.clone();
-    assert_eq!(lists.len(), 11, "{lists:#?}");
+    assert_eq!(lists.len(), 13, "{lists:#?}");
     let pods = lists.iter().find(|uri| uri.contains("/pods")).unwrap();
     assert!(pods.contains("labelSelector=application%3Dspilo%2Ccluster-name"), "{pods}");
+    let services = lists.iter().find(|uri| uri.contains("/services?")).unwrap();
+    assert!(
+        services.contains("application+in+%28spilo%2Cdb-connection-pooler%29%2Ccluster-name"),
+        "{services}"
+    );
+    let backups = lists.iter().find(|uri| uri.contains("/cronjobs")).unwrap();
+    assert!(backups.contains("labelSelector=application%3Dspilo-logical-backup%2Ccluster-name"), "{backups}");
     let accounts = lists.iter().find(|uri| uri.contains("/serviceaccounts")).unwrap();
     assert!(accounts.contains("fieldSelector=metadata.name%3Dpostgres-pod"), "{accounts}");
 }

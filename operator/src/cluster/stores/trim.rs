@@ -7,11 +7,14 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::io;
 
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use shared::build::USER_LIST_KEY;
 
 use super::Manifest;
 
@@ -37,7 +40,7 @@ const MEMBER: [&str; 8] = [
 const STATUS: &str = "status";
 
 /// What is kept of a Secret.
-const CREDENTIAL: [&str; 3] = ["nextRotation", "password", "username"];
+const CREDENTIAL: [&str; 4] = ["nextRotation", "password", USER_LIST_KEY, "username"];
 
 /// Drops what nobody reads of any object.
 pub(super) fn nothing_more<K: Resource>(object: &mut K) {
@@ -78,6 +81,18 @@ pub(super) fn secret(object: &mut Secret) {
     if let Some(data) = &mut object.data {
         data.retain(|key, _| CREDENTIAL.contains(&key.as_str()));
     }
+}
+
+/// A Deployment, without the figures that change with every pod.
+pub(super) fn deployment(object: &mut Deployment) {
+    nothing_more(object);
+    object.status = None;
+}
+
+/// A CronJob, without when it ran.
+pub(super) fn cron_job(object: &mut CronJob) {
+    nothing_more(object);
+    object.status = None;
 }
 
 /// A disruption budget, without the figures that change with every pod.

@@ -1,0 +1,88 @@
+//! The Secrets with the users that poolers admit: rewritten when the pooler user's password is another one, and only then.
+//!
+//! The password comes from the user's own Secret, so a list can be made no earlier than at the look after that Secret
+//! was; its creation brings that look. Until then the pooler's pods wait for the volume.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams};
+use shared::build::{PASSWORD_KEY, Resources, USER_LIST_KEY, UserList, user_list};
+use shared::cluster::Cluster;
+use shared::plan::Difference;
+
+use crate::context::Context;
+
+use super::Error;
+use super::apply::FIELD_MANAGER;
+use super::observe::Seen;
+
+/// Whether a Secret that differs is a user list.
+pub(super) fn is_one(difference: &Difference, desired: &Resources) -> bool {
+    named(&difference.object.name, desired).is_some()
+}
+
+/// Brings labels, annotations and content of one list in line.
+pub(super) async fn keep(
+    difference: &Difference,
+    desired: &Resources,
+    seen: &Seen,
+    ctx: &Context,
+) -> Result<(), Error> {
+    let Some(list) = named(&difference.object.name, desired) else { return Ok(()) };
+    match content(list, seen) {
+        Some(text) => write(list, &text, ctx).await,
+        None => Ok(()),
+    }
+}
+
+/// Rewrites the lists with another content than they should have; missing ones are `keep`'s.
+pub(super) async fn refresh(
+    cluster: &Cluster,
+    desired: &Resources,
+    seen: &Seen,
+    ctx: &Context,
+) -> Result<(), Error> {
+    for list in lists(desired) {
+        let name = list.metadata.name.as_deref().unwrap_or_default();
+        let Some(live) = seen.secrets.get(name) else { continue };
+        let Some(wanted) = content(list, seen) else { continue };
+        let written = live.data.as_ref().and_then(|data| data.get(USER_LIST_KEY));
+        if written.is_none_or(|written| written.0 != wanted.as_bytes()) {
+            tracing::info!(
+                secret = name,
+                cluster = cluster.identity().name,
+                "the pooler's password is another one"
+            );
+            write(list, &wanted, ctx).await?;
+        }
+    }
+    Ok(())
+}
+
+fn lists(desired: &Resources) -> impl Iterator<Item = &UserList> {
+    desired.poolers.iter().filter_map(|pooler| pooler.users.as_ref())
+}
+
+fn named<'a>(name: &str, desired: &'a Resources) -> Option<&'a UserList> {
+    lists(desired).find(|list| list.metadata.name.as_deref() == Some(name))
+}
+
+/// What the list should say, once the user has a password.
+fn content(list: &UserList, seen: &Seen) -> Option<String> {
+    let data = seen.secrets.get(&list.credential)?.data.as_ref()?;
+    let password = std::str::from_utf8(&data.get(PASSWORD_KEY)?.0).ok()?;
+    Some(user_list(&list.user, password))
+}
+
+async fn write(list: &UserList, text: &str, ctx: &Context) -> Result<(), Error> {
+    let metadata = &list.metadata;
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let secrets: Api<Secret> =
+        Api::namespaced(ctx.client.clone(), metadata.namespace.as_deref().unwrap_or_default());
+    let object = serde_json::json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": metadata, "data": { USER_LIST_KEY: k8s_openapi::ByteString(text.as_bytes().to_vec()) },
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let applied = secrets.patch(name, &params, &Patch::Apply(&object)).await;
+    applied.map(drop).map_err(Error::kubernetes(format!("apply Secret {name}")))
+}

@@ -1,0 +1,70 @@
+//! The event streams of a cluster: which slots they need, and which applications read them.
+//!
+//! A slot belongs to a database and an application, an object to an application alone: an application that follows
+//! tables of two databases has one object and two slots.
+
+use std::collections::BTreeMap;
+
+use crate::api::{self, PostgresqlSpec};
+use crate::names;
+use crate::quantity::Amount;
+use crate::roles::RoleName;
+
+/// The role that streams read with.
+pub(crate) const USER: &str = "fes_user";
+/// The output plugin of the slots.
+pub(crate) const PLUGIN: &str = "pgoutput";
+
+/// One entry of `spec.streams`, with its slot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stream {
+    pub(crate) database: String,
+    pub(crate) slot: String,
+    pub(crate) section: api::Stream,
+}
+
+/// All streams of one application.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Application<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) streams: Vec<&'a Stream>,
+    /// The largest of its streams.
+    pub(crate) cpu: Option<String>,
+    pub(crate) memory: Option<String>,
+}
+
+/// The streams of a manifest; none on a standby, which takes no writes.
+pub(super) fn streams(spec: &PostgresqlSpec) -> Vec<Stream> {
+    let sections = spec.streams.iter().flatten().filter(|_| spec.standby.is_none());
+    let resolved = sections.map(|section| Stream {
+        database: section.database.clone(),
+        slot: names::stream_slot(&section.database, &section.application_id),
+        section: section.clone(),
+    });
+    resolved.collect()
+}
+
+/// The role that streams read with, where there are any.
+pub(super) fn user(streams: &[Stream]) -> Option<RoleName> {
+    (!streams.is_empty()).then(|| USER.parse().ok()).flatten()
+}
+
+/// The streams by application, in the applications' order.
+pub(crate) fn applications(streams: &[Stream]) -> Vec<Application<'_>> {
+    let mut grouped: BTreeMap<&str, Vec<&Stream>> = BTreeMap::new();
+    for stream in streams {
+        grouped.entry(&stream.section.application_id).or_default().push(stream);
+    }
+    let applications = grouped.into_iter().map(|(id, streams)| Application {
+        cpu: largest(streams.iter().filter_map(|stream| stream.section.cpu.as_ref())),
+        memory: largest(streams.iter().filter_map(|stream| stream.section.memory.as_ref())),
+        id,
+        streams,
+    });
+    applications.collect()
+}
+
+/// The largest amount, in the user's own text.
+fn largest<'a>(amounts: impl Iterator<Item = &'a String>) -> Option<String> {
+    amounts.max_by_key(|text| text.parse::<Amount>().unwrap_or_default()).cloned()
+}

@@ -1,0 +1,78 @@
+//! What is there of a cluster and no longer wanted: a pooler switched off, backups disabled.
+//!
+//! An object goes only when both its name and its labels are those that our builders would give it: by label alone we
+//! could be told to delete anything, and by name alone the pooler `a-pooler` of a cluster `a` would be the Service of a
+//! cluster `a-pooler`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::build::Resources;
+use crate::cluster::Cluster;
+use crate::labels::{LabelMap, carries};
+use crate::names::{self, MemberRole};
+
+use super::{Kind, ObjectName, objects};
+
+/// An object to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// Which one.
+    pub object: ObjectName,
+    /// The one that was seen, should another have taken its name since.
+    pub uid: Option<String>,
+}
+
+/// The objects of `current` that `desired` has no more and that may go while the cluster stays.
+pub fn orphans(cluster: &Cluster, current: &Resources, desired: &Resources) -> Vec<Orphan> {
+    let wanted: Vec<ObjectName> = objects(desired).into_iter().map(|(name, _)| name).collect();
+    let possible = possible(cluster);
+    let gone = objects(current).into_iter().filter(|(name, _)| !wanted.contains(name));
+    let mut orphans: Vec<Orphan> = gone
+        .filter_map(|(object, live)| {
+            let metadata: ObjectMeta = serde_json::from_value(live.get("metadata")?.clone()).ok()?;
+            let ours = possible.iter().any(|one| {
+                (one.kind, &one.name) == (object.kind, &object.name)
+                    && carries(metadata.labels.as_ref(), &one.labels)
+            });
+            ours.then_some(Orphan { object, uid: metadata.uid })
+        })
+        .collect();
+    // Pods first, then what they read.
+    orphans.sort_by(|one, other| other.object.cmp(&one.object));
+    orphans
+}
+
+/// An object that the builders may make for a cluster, and may cease to make.
+struct Possible {
+    kind: Kind,
+    name: String,
+    labels: LabelMap,
+}
+
+fn possible(cluster: &Cluster) -> Vec<Possible> {
+    let name = &cluster.identity.name;
+    let mut all = vec![
+        Possible {
+            kind: Kind::CronJob,
+            name: cluster.logical_backup_name().to_owned(),
+            labels: cluster.labels.backup_selector(),
+        },
+        // Only where the pooler's user has the default name does its Secret say whose it is.
+        Possible {
+            kind: Kind::Secret,
+            name: cluster.secret_name(cluster.pooler_user()),
+            labels: cluster.labels.pooler_selector(&names::pooler(name, MemberRole::Primary)),
+        },
+    ];
+    for pooler in MemberRole::ALL.map(|role| names::pooler(name, role)) {
+        let labels = cluster.labels.pooler_selector(&pooler);
+        for (kind, name) in [
+            (Kind::Deployment, pooler.clone()),
+            (Kind::Service, pooler.clone()),
+            (Kind::Secret, names::user_list(&pooler)),
+        ] {
+            all.push(Possible { kind, name, labels: labels.clone() });
+        }
+    }
+    all
+}
