@@ -134,7 +134,7 @@ async fn recreate(client: &Client, case: &Case) {
     for object in &case.objects {
         create(client, namespace, object.clone()).await;
     }
-    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     let Some(set) = sets.get_opt(&case.cluster.identity().name).await.unwrap() else { return };
     let spec = set.spec.as_ref().unwrap();
     let selected = spec.template.metadata.clone().unwrap_or_default();

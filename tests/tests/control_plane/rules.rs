@@ -69,6 +69,7 @@ pub(crate) async fn a_change_that_cannot_be_is_refused_and_told_what_would_be_ri
 }
 
 /// What is refused from the start.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn contradictions() -> Vec<(Value, &'static str, &'static str)> {
     let patroni = |section: Value| json!({ "patroni": section });
     let standby = |section: Value| json!({ "standby": section });
