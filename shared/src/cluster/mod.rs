@@ -13,6 +13,7 @@ mod postgres;
 mod references;
 mod resolve;
 mod resources;
+mod sidecars;
 pub(crate) mod streams;
 
 use std::time::Duration;

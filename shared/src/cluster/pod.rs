@@ -12,12 +12,13 @@ use k8s_openapi::api::core::v1::{
 };
 
 use crate::annotations::{AnnotationMap, IAM_ROLE};
-use crate::api::{AdditionalVolume, Postgresql, PostgresqlSpec, Resources, Sidecar, TlsDescription};
+use crate::api::{AdditionalVolume, Postgresql, PostgresqlSpec, TlsDescription};
 use crate::config::{NodeReadinessLabelMerge, OperatorConfig, PodManagementPolicy};
 use crate::field::{FieldErrors, FieldPath};
 
 use super::References;
 use super::resources::{self, Bounds, Defaults};
+use super::sidecars;
 
 /// The pods of a cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,7 +176,7 @@ impl Pod {
             }),
             spread: spec.topology_spread_constraints.clone().unwrap_or_default(),
             init_containers: spec.init_containers.clone().unwrap_or_default(),
-            sidecars: sidecars(spec, config),
+            sidecars: sidecars::of(spec, config),
             volumes: extra_volumes(spec, errors),
             environment: environment(spec, config, references),
         }
@@ -312,51 +313,6 @@ pub(super) fn node_affinity(own: Option<&NodeAffinity>, config: &OperatorConfig)
     affinity.required_during_scheduling_ignored_during_execution =
         Some(NodeSelector { node_selector_terms: terms });
     Some(affinity)
-}
-
-/// Sidecars in order of precedence, manifest first; of two with one name the first stays.
-fn sidecars(spec: &PostgresqlSpec, config: &OperatorConfig) -> Vec<Container> {
-    let own = spec
-        .sidecars
-        .iter()
-        .flatten()
-        .enumerate()
-        .map(|(index, sidecar)| own_sidecar(index, sidecar, config));
-    let by_image = config.general.sidecar_docker_images.iter().map(|(name, image)| Container {
-        name: name.clone(),
-        image: Some(image.clone()),
-        image_pull_policy: Some("IfNotPresent".to_owned()),
-        resources: Some(sidecar_resources(None, config)),
-        ..Container::default()
-    });
-    let mut kept: Vec<Container> = Vec::new();
-    for sidecar in own.chain(config.general.sidecars.iter().cloned()).chain(by_image) {
-        if kept.iter().all(|present| present.name != sidecar.name) {
-            kept.push(sidecar);
-        }
-    }
-    kept
-}
-
-fn own_sidecar(index: usize, sidecar: &Sidecar, config: &OperatorConfig) -> Container {
-    Container {
-        name: sidecar
-            .name
-            .clone()
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| format!("sidecar-{index}")),
-        image: sidecar.image.clone(),
-        image_pull_policy: Some("IfNotPresent".to_owned()),
-        ports: sidecar.ports.clone(),
-        env: sidecar.env.clone(),
-        command: sidecar.command.clone(),
-        resources: Some(sidecar_resources(sidecar.resources.as_ref(), config)),
-        ..Container::default()
-    }
-}
-
-fn sidecar_resources(asked: Option<&Resources>, config: &OperatorConfig) -> ResourceRequirements {
-    resources::requirements(asked, &defaults(config), None, config.general.set_memory_request_to_limit)
 }
 
 fn extra_volumes(spec: &PostgresqlSpec, errors: &mut FieldErrors) -> Vec<ExtraVolume> {
