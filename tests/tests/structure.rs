@@ -36,7 +36,7 @@ const EMPTY_NAMES: &[&str] = &["common", "helper", "helpers", "manager", "misc",
 const LINES: usize = 400;
 
 /// Files that are longer today, and by how much exactly: a list that may only get shorter.
-const TOO_LONG: &[(&str, usize)] = &[("shared/src/cluster/pod.rs", 402)];
+const TOO_LONG: &[(&str, usize)] = &[];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
