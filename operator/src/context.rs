@@ -12,6 +12,7 @@ use crate::database::Database;
 use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::patroni::Patroni;
+use crate::rolling::Places;
 
 /// The clock. A function, so that tests can say what time it is.
 pub type Clock = fn() -> Timestamp;
@@ -31,6 +32,8 @@ pub struct Context {
     pub events: Events,
     /// Figures.
     pub metrics: Metrics,
+    /// Which clusters are being updated.
+    pub rolling: Places,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<OperatorConfig>>,
     /// Which clusters are ours, where several operators share a Kubernetes: those whose annotation holds this.

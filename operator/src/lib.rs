@@ -19,4 +19,5 @@ pub mod http;
 pub mod leader;
 pub mod metrics;
 pub mod render;
+pub mod rolling;
 pub mod telemetry;

@@ -16,6 +16,7 @@ use operator::http::{self, Readiness};
 use operator::leader::{Candidacy, Leadership};
 use operator::metrics::Metrics;
 use operator::patroni::{self, Patroni};
+use operator::rolling::Places;
 use operator::{controller, telemetry};
 use shared::config::{OperatorConfig, WatchedNamespace};
 use tokio::net::TcpListener;
@@ -86,6 +87,7 @@ async fn operate(args: Args) -> Result<(), Fatal> {
         client,
         stores,
         metrics,
+        rolling: Places::default(),
     };
     tracing::info!("looking after clusters");
     until_the_end(controller::run(ctx, changes, stopped()?), leadership, config, scope, &args).await

@@ -21,6 +21,8 @@ pub struct Observed {
     pub patroni: Option<PatroniView>,
     /// Nodes that must not be used any more.
     pub draining_nodes: BTreeSet<String>,
+    /// As many other clusters are being updated as may be at once: an update of this one has to wait.
+    pub fleet_is_busy: bool,
     /// When the last step was taken, and which.
     pub last_step: Option<(String, Timestamp)>,
     /// The keys of Patroni's configuration that we have set before.

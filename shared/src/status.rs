@@ -104,15 +104,17 @@ fn situation(old: &PostgresqlStatus, found: &Findings<'_>) -> Situation {
     let failed =
         if working == StatusWord::Creating { StatusWord::CreateFailed } else { StatusWord::UpdateFailed };
     let problem = found.problems.first();
-    if let (Step::Settled, None) = (found.step, problem) {
-        let message = "the cluster is as its manifest says".to_owned();
-        return Situation {
-            word: StatusWord::Running,
-            ready: "True",
-            reason: "Reconciled",
-            message,
-            progress: Progress::Idle,
-        };
+    let quiet = match found.step {
+        Step::Settled => Some(("Reconciled", "the cluster is as its manifest says".to_owned())),
+        // It may wait for days. Nothing is under way and nothing is wrong.
+        Step::Wait { reason: reason @ WaitReason::Window(_), .. } => {
+            Some((reason.as_str(), reason.to_string()))
+        }
+        _ => None,
+    };
+    if let (Some((reason, message)), None) = (quiet, problem) {
+        let word = StatusWord::Running;
+        return Situation { word, ready: "True", reason, message, progress: Progress::Idle };
     }
     let (reason, message) = match (found.step, problem) {
         (_, Some(_)) => ("ReconcileError", found.problems.join("; ")),
@@ -150,7 +152,9 @@ fn is_hindered(found: &Findings<'_>) -> bool {
             WaitReason::StatefulSetController
             | WaitReason::PodTerminating(_)
             | WaitReason::NotStreaming(_)
-            | WaitReason::ConfigLoop => false,
+            | WaitReason::ConfigLoop
+            | WaitReason::Window(_)
+            | WaitReason::Turn => false,
         },
         Step::PatchConfig(_)
         | Step::Restart { .. }

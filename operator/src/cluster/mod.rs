@@ -21,15 +21,17 @@ use std::time::Duration;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use shared::api::{LastStep, Postgresql};
-use shared::build::build;
+use shared::build::{Resources, build};
 use shared::cluster::Cluster;
+use shared::config::OperatorConfig;
+use shared::observed::Observed;
 use shared::plan;
-use shared::rollout::{self, Step, WaitReason};
+use shared::rollout::{self, Applied, Step, WaitReason};
 
 use crate::context::Context;
 
 pub use error::{Error, told};
-use stores::Manifest;
+use stores::{ClusterRef, Manifest};
 
 /// What stands alone and failed, to be told in the status, and the step that was taken.
 #[derive(Debug, Default)]
@@ -58,6 +60,7 @@ pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Act
     let action = match &manifest.0 {
         Ok(readable) if !is_ours(readable, &ctx) => Ok(Action::await_change()),
         Ok(readable) if readable.metadata.deletion_timestamp.is_some() => {
+            ctx.rolling.leave(&ClusterRef::from_obj(&*manifest));
             delete::cluster(readable, &ctx).await
         }
         Ok(readable) => keep(readable, &ctx).await,
@@ -87,7 +90,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     };
     finalizer::keep(manifest, &cluster, ctx).await?;
     report::begun(manifest, ctx).await?;
-    let seen = observe::world(manifest, &cluster, ctx).await;
+    let mut seen = observe::world(manifest, &cluster, ctx).await;
     let mut desired = rollout::for_now(build(&cluster), &cluster, &seen.observed);
     let mut outcome = Outcome::default();
     // Without the publication that they read from (issue 7), the streams' objects would only fail.
@@ -107,7 +110,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     outcome.record(user_lists::refresh(&cluster, &desired, &seen, ctx).await);
     let orphans = plan::orphans(&cluster, &seen.resources, &desired);
     outcome.record(apply::remove_orphans(&orphans, ctx).await);
-    let next = rollout::next(&cluster, &desired, &applied, &seen.observed, ctx.now());
+    let next = next_in_turn(&cluster, &desired, &applied, &mut seen.observed, &config, ctx);
     match step::take(&next, &seen, ctx).await {
         Ok(taken) => outcome.taken = taken,
         Err(error) => outcome.record(Err(error)),
@@ -117,6 +120,33 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         outcome.record(provision::database(&cluster, &seen, ctx).await);
     }
     report::status(manifest, &cluster, &next, &outcome, ctx).await
+}
+
+/// The next step; one that an update asks for needs a place among the clusters that may be updated at once.
+///
+/// Whether a step needs one is not a second list: it does when a busy fleet would make it another step.
+fn next_in_turn(
+    cluster: &Cluster,
+    desired: &Resources,
+    applied: &Applied,
+    seen: &mut Observed,
+    config: &OperatorConfig,
+    ctx: &Context,
+) -> Step {
+    let now = ctx.now();
+    let identity = cluster.identity();
+    let this = ClusterRef::new(&identity.name).within(&identity.namespace);
+    let wanted = rollout::next(cluster, desired, applied, seen, now);
+    seen.fleet_is_busy = true;
+    let held_back = rollout::next(cluster, desired, applied, seen, now);
+    if wanted == held_back {
+        if matches!(wanted, Step::Settled | Step::Wait { reason: WaitReason::Window(_), .. }) {
+            ctx.rolling.leave(&this);
+        }
+        return wanted;
+    }
+    let limit = Some(config.general.max_rolling_clusters).filter(|limit| *limit > 0);
+    if ctx.rolling.take(&this, limit, now) { wanted } else { held_back }
 }
 
 /// When to try again after an error: soon. The controller's queue keeps one entry per cluster.

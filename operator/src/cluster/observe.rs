@@ -21,6 +21,7 @@ use shared::names::{self, MemberRole};
 use shared::observed::{Observed, ObservedPod, ObservedStatefulSet, PatroniView, PodIdentity};
 use shared::patroni::AppliedKeys;
 use shared::plan::pod_template::Fingerprint;
+use shared::rollout;
 
 use crate::context::Context;
 use crate::patroni::Address;
@@ -84,7 +85,8 @@ pub(super) async fn world(manifest: &Postgresql, cluster: &Cluster, ctx: &Contex
         applied_keys: keys.map(|text| AppliedKeys::parse(text)).unwrap_or_default(),
         stateful_set: stateful_set.as_ref().map(stateful_set_as_seen),
         last_step: last_step(manifest),
-        draining_nodes: Default::default(),
+        draining_nodes: rollout::leaving(cluster, ctx.stores.nodes.state().iter().map(AsRef::as_ref)),
+        fleet_is_busy: false,
         pods,
     };
     Seen { resources: resources(cluster, stateful_set, &secrets, ctx), observed, secrets }

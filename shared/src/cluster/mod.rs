@@ -15,7 +15,9 @@ mod resolve;
 mod resources;
 mod sidecars;
 pub(crate) mod streams;
+mod windows;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -27,6 +29,7 @@ pub use pooler::{PoolerSettings, Poolers};
 pub use postgres::{Origin, Postgres};
 pub use references::References;
 pub use streams::Stream;
+pub use windows::Windows;
 
 use crate::annotations::AnnotationMap;
 use crate::labels::Labels;
@@ -132,6 +135,10 @@ pub struct Policy {
     pub database_access: bool,
     /// How long a recreated pod may take to get its role label.
     pub pod_start_timeout: Duration,
+    /// When members may be restarted, recreated and switched over for an update.
+    pub windows: Windows,
+    /// The labels without which a node has to be left.
+    pub readiness: BTreeMap<String, String>,
     /// Secrets go with the cluster.
     pub delete_secrets: bool,
     /// Claims go with the cluster.

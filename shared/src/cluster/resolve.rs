@@ -1,6 +1,6 @@
 //! The one door: manifest + configuration + references → [`Cluster`], or every error.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use crate::annotations;
 use crate::api::{self, Postgresql, PostgresqlSpec};
-use crate::config::{OperatorConfig, RetentionPolicy};
+use crate::config::{NodeReadinessLabelMerge, OperatorConfig, RetentionPolicy};
 use crate::field::{FieldErrors, FieldPath};
 use crate::labels::Labels;
 use crate::names;
@@ -18,7 +18,7 @@ use crate::version::PostgresVersion;
 use super::{
     Budgets, ClaimRetention, Cluster, DataVolume, Identity, LogicalBackups, Network, Origin, Pod, Policy,
     PoolerSettings, Poolers, Postgres, References, ServiceAccountTemplate, Stream, SubPath, SystemUsers,
-    databases, streams,
+    Windows, databases, streams,
 };
 
 impl Cluster {
@@ -65,7 +65,7 @@ impl Cluster {
                 secret_template: config.kubernetes.secret_name_template.clone(),
             },
             roles,
-            policy: policy(config),
+            policy: policy(spec, config),
             identity,
         })
     }
@@ -190,12 +190,20 @@ fn default_binding(name: &str) -> RoleBinding {
     binding
 }
 
-fn policy(config: &OperatorConfig) -> Policy {
+fn policy(spec: &PostgresqlSpec, config: &OperatorConfig) -> Policy {
     let kubernetes = &config.kubernetes;
+    let own_affinity = spec
+        .node_affinity
+        .as_ref()
+        .is_some_and(|affinity| affinity.required_during_scheduling_ignored_during_execution.is_some());
+    // Joined by OR with an affinity of the manifest's own, the label is one way to be scheduled among others.
+    let optional = own_affinity && kubernetes.node_readiness_label_merge == NodeReadinessLabelMerge::Or;
     Policy {
         lazy_image_upgrade: config.general.enable_lazy_spilo_upgrade,
         database_access: config.debug.enable_database_access,
         pod_start_timeout: config.timeouts.pod_label_wait_timeout,
+        windows: Windows::resolve(spec, config),
+        readiness: if optional { BTreeMap::new() } else { kubernetes.node_readiness_label.clone() },
         delete_secrets: kubernetes.enable_secrets_deletion,
         delete_claims: kubernetes.enable_persistent_volume_claim_deletion,
         finalizer: kubernetes.enable_finalizers,

@@ -6,6 +6,7 @@
 //! not in a second deletion.
 
 mod candidate;
+mod nodes;
 mod rules;
 mod step;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use nodes::leaving;
 pub use step::{Step, WaitReason};
 
 use crate::annotations::{FINGERPRINT, PATRONI_KEYS};
@@ -24,6 +26,9 @@ use crate::patroni::{self, AppliedKeys, DynamicConfig};
 use crate::plan::pod_template::{Fingerprint, IMAGE, differences};
 
 use rules::RULES;
+
+/// Why a pod is recreated that nothing is wrong with.
+const MARKED: &str = "marked";
 
 /// What the API server answered when the objects were applied. Only `apply` can make one from an answer, so a step is
 /// never taken on wishes.
@@ -130,9 +135,23 @@ impl<'a> Look<'a> {
             reasons.retain(|reason| *reason != IMAGE);
         }
         if pod.marked {
-            reasons.push("marked");
+            reasons.push(MARKED);
         }
         reasons
+    }
+
+    /// What an update that can wait has to wait for, if anything.
+    fn held_back_by(&self) -> Option<WaitReason> {
+        let windows = &self.cluster.policy.windows;
+        if !windows.are_open(self.now) {
+            return Some(WaitReason::Window(windows.to_string()));
+        }
+        self.seen.fleet_is_busy.then_some(WaitReason::Turn)
+    }
+
+    /// Why a pod has to be recreated now: nothing that can wait and has to, but always what a person asks for.
+    fn outdated_now(&self, pod: &ObservedPod) -> Vec<&'static str> {
+        if pod.marked || self.held_back_by().is_none() { self.outdated(pod) } else { Vec::new() }
     }
 
     /// Whether a pod leads, as Patroni says.

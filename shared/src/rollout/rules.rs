@@ -11,7 +11,12 @@
 //!    (a member is stuck)                            wait: nothing disruptive until it is well
 //!  8 an outdated replica                            recreate it
 //!  9 the primary is outdated, drained or surplus    switch over; alone: recreate
+//! 10 something of 7 to 9 was held back              wait for the maintenance window, or for its turn
 //! ```
+//!
+//! Held back is what an update asks for: 7, 8, and 9 for an outdated primary. A drained node, a member that is to go
+//! and a pod that somebody marked do not wait for windows: the node will not, and the others are what a person asks
+//! for now.
 
 use std::time::Duration;
 
@@ -36,10 +41,13 @@ pub(super) const RULES: &[Rule] = &[
     nobody_is_stuck,
     outdated_replica,
     primary_moves,
+    held_back,
 ];
 
 /// How long to wait for an event before looking again anyway.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// Why a pod is recreated whose node is to be left.
+const DRAINED: &str = "its node is drained";
 /// The same where no event will come: Patroni's view changes without one.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -108,6 +116,9 @@ fn members_stream(look: &Look<'_>) -> Option<Step> {
 }
 
 fn pending_restart(look: &Look<'_>) -> Option<Step> {
+    if look.held_back_by().is_some() {
+        return None;
+    }
     let members = &look.seen.patroni.as_ref()?.members;
     let leader = members.leader().filter(|leader| waits(look, leader));
     let ready = members.replicas().find(|member| waits(look, member) && !member.waits_for_primary());
@@ -144,7 +155,7 @@ fn outdated_replica(look: &Look<'_>) -> Option<Step> {
 }
 
 fn recreate(look: &Look<'_>, pod: &ObservedPod) -> Option<Step> {
-    let why = look.outdated(pod);
+    let why = look.outdated_now(pod);
     (!why.is_empty()).then(|| Step::Recreate { pod: pod.identity.clone(), why })
 }
 
@@ -152,7 +163,7 @@ fn primary_moves(look: &Look<'_>) -> Option<Step> {
     let primary = look.seen.pod(look.seen.leader()?)?;
     let surplus = primary.ordinal >= look.cluster.members;
     let drained = primary.node.as_ref().is_some_and(|node| look.seen.draining_nodes.contains(node));
-    let outdated = !look.outdated(primary).is_empty();
+    let outdated = !look.outdated_now(primary).is_empty();
     if !(surplus || drained || outdated) {
         return None;
     }
@@ -160,8 +171,26 @@ fn primary_moves(look: &Look<'_>) -> Option<Step> {
         return Some(Step::Switchover { from: primary.identity.name.clone(), to: to.to_owned() });
     }
     let alone = look.seen.pods.len() == 1;
+    if alone && drained {
+        // Its disruption budget would block the eviction for ever; there is nobody to hand over to.
+        return Some(Step::Recreate { pod: primary.identity.clone(), why: vec![DRAINED] });
+    }
     if alone && outdated {
         return recreate(look, primary);
     }
     (!alone).then(|| look.wait(WaitReason::NoCandidate, POLL))
+}
+
+fn held_back(look: &Look<'_>) -> Option<Step> {
+    let reason = look.held_back_by()?;
+    let outdated = look.expected().flatten().any(|pod| !look.outdated(pod).is_empty());
+    let members = look.seen.patroni.iter().flat_map(|view| &view.members.members);
+    if !outdated && !members.into_iter().any(|member| waits(look, member)) {
+        return None;
+    }
+    let opening = look.cluster.policy.windows.next_opening(look.now).filter(|_| reason != WaitReason::Turn);
+    Some(match opening {
+        Some(until) => Step::Wait { reason, until },
+        None => look.wait(reason, LOOK_AGAIN),
+    })
 }

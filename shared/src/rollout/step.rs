@@ -65,6 +65,10 @@ pub enum WaitReason {
     ConfigLoop,
     /// No replica may be promoted.
     NoCandidate,
+    /// An update that can wait waits for one of these maintenance windows.
+    Window(String),
+    /// As many clusters are being updated as may be at once.
+    Turn,
 }
 
 impl WaitReason {
@@ -81,6 +85,8 @@ impl WaitReason {
             Self::NotStreaming(_) => "MemberNotStreaming",
             Self::ConfigLoop => "WaitingForPatroni",
             Self::NoCandidate => "NoSwitchoverCandidate",
+            Self::Window(_) => "WaitingForMaintenanceWindow",
+            Self::Turn => "WaitingForTurn",
         }
     }
 }
@@ -98,6 +104,8 @@ impl fmt::Display for WaitReason {
             Self::NotStreaming(member) => write!(f, "waiting for {member} to stream from the primary"),
             Self::ConfigLoop => f.write_str("waiting for Patroni to read its configuration"),
             Self::NoCandidate => f.write_str("no replica is fit to be promoted"),
+            Self::Window(windows) => write!(f, "an update waits for the maintenance window {windows}"),
+            Self::Turn => f.write_str("as many clusters are being updated as max_rolling_clusters allows"),
         }
     }
 }

@@ -256,3 +256,63 @@ fn after_a_patch_patroni_gets_its_loop_to_read_it() {
     story.seen.last_step = Some(("patch configuration".into(), "2026-01-01T11:59:45Z".parse().unwrap()));
     assert_eq!(story.step(), "recreate demo-1");
 }
+
+#[test]
+fn a_single_member_on_a_drained_node_is_made_anew_elsewhere() {
+    let mut story = Story::of(1);
+    story.seen.draining_nodes.insert("node0".into());
+    assert_eq!(story.step(), "recreate demo-0");
+}
+
+/// A cluster of two that may be disturbed on Sundays only. `NOW` is a Thursday.
+fn on_sundays() -> Story {
+    let mut config = OperatorConfig::default();
+    config.general.maintenance_windows = vec!["Sun:02:00-04:00".parse().unwrap()];
+    Story::with(2, &config)
+}
+
+#[test]
+fn outside_the_window_an_update_waits_until_the_next_one_opens() {
+    let mut story = on_sundays();
+    assert_eq!(story.step(), "settled", "nothing to do, nothing to wait for");
+    (0..2).for_each(|ordinal| story.outdated(ordinal));
+    assert_eq!(story.step(), "an update waits for the maintenance window Sun:02:00-04:00 UTC");
+    let step = next(&story.cluster, &story.desired, &story.applied, &story.seen, NOW.parse().unwrap());
+    let Step::Wait { until, .. } = step else { panic!("{step}") };
+    assert_eq!(until.to_string(), "2026-01-04T02:00:00Z");
+    let inside = next(&story.cluster, &story.desired, &story.applied, &story.seen, until);
+    assert_eq!(inside.to_string(), "recreate demo-1");
+}
+
+#[test]
+fn outside_the_window_no_member_is_restarted_for_a_parameter() {
+    let mut story = on_sundays();
+    story.member(1, |member| member.pending_restart = true);
+    assert_eq!(story.step(), "an update waits for the maintenance window Sun:02:00-04:00 UTC");
+}
+
+#[test]
+fn the_window_holds_nothing_back_that_cannot_wait() {
+    let mut drained = on_sundays();
+    drained.outdated(0);
+    drained.seen.draining_nodes.insert("node0".into());
+    assert_eq!(drained.step(), "switchover demo-0 to demo-1");
+
+    let mut marked = on_sundays();
+    marked.seen.pods[1].marked = true;
+    assert_eq!(marked.step(), "recreate demo-1");
+
+    let mut broken = on_sundays();
+    broken.outdated(1);
+    broken.seen.pods[1].running = false;
+    assert_eq!(broken.step(), "recreate demo-1");
+}
+
+#[test]
+fn while_the_fleet_is_busy_an_update_waits_for_its_turn() {
+    let mut story = Story::of(2);
+    story.seen.fleet_is_busy = true;
+    assert_eq!(story.step(), "settled");
+    story.outdated(1);
+    assert_eq!(story.step(), "as many clusters are being updated as max_rolling_clusters allows");
+}

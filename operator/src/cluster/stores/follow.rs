@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
@@ -29,6 +30,8 @@ pub(super) enum Owner {
     Labelled(String, Store<Manifest>),
     /// Every cluster of the object's namespace.
     Namespace(Store<Manifest>),
+    /// The object is a node: the clusters that this label names on the pods there.
+    OnNode(String, Store<Pod>),
 }
 
 impl Owner {
@@ -38,13 +41,17 @@ impl Owner {
         match self {
             Self::Itself => vec![ObjectRef::new(&object.name_any()).within(&namespace)],
             Self::Labelled(label, manifests) => {
-                let Some(name) = object.labels().get(label) else { return Vec::new() };
-                let own = ObjectRef::new(name).within(&namespace);
+                let Some(own) = named_by(object, label) else { return Vec::new() };
                 if manifests.get(&own).is_some() {
                     return vec![own];
                 }
                 // A Secret may stand in another namespace than its cluster, and says only the cluster's name.
-                refs(&manifests.state_filter(|manifest| manifest.name_any() == *name))
+                refs(&manifests.state_filter(|manifest| manifest.name_any() == own.name))
+            }
+            Self::OnNode(label, pods) => {
+                let here = |pod: &Pod| pod.spec.as_ref()?.node_name.clone();
+                let pods = pods.state_filter(|pod| here(pod).as_deref() == Some(object.name_any().as_str()));
+                pods.iter().filter_map(|pod| named_by(pod.as_ref(), label)).collect()
             }
             Self::Namespace(manifests) => {
                 refs(&manifests.state_filter(|manifest| {
@@ -53,6 +60,12 @@ impl Owner {
             }
         }
     }
+}
+
+/// The cluster that a label names, in the object's own namespace.
+fn named_by<K: Resource<DynamicType = ()>>(object: &K, label: &str) -> Option<ClusterRef> {
+    let name = object.labels().get(label)?;
+    Some(ObjectRef::new(name).within(&object.namespace().unwrap_or_default()))
 }
 
 /// The names of these manifests.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+    ConfigMap, Endpoints, Node, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -132,6 +132,8 @@ pub struct Stores {
     pub service_accounts: Store<PartialObjectMeta<ServiceAccount>>,
     /// Their role bindings.
     pub role_bindings: Store<PartialObjectMeta<RoleBinding>>,
+    /// Nodes, as far as they say whether a cluster has to leave them. Empty where the operator may not read them.
+    pub nodes: Store<Node>,
     watches: Arc<JoinSet<()>>,
 }
 
@@ -145,8 +147,10 @@ impl Stores {
             .spawn(manifests, &mut watches);
         let mut start =
             Start { client, scope, changes: &changes, manifests: &manifests, watches: &mut watches };
+        let pods = start.labelled(trim::pod);
         let stores = Self {
-            pods: start.labelled(trim::pod),
+            nodes: start.nodes(&pods),
+            pods,
             stateful_sets: start.labelled(trim::nothing_more),
             deployments: start.part(Part::Poolers, trim::deployment),
             cron_jobs: start.part(Part::Backups, trim::cron_job),
@@ -217,6 +221,14 @@ impl Start<'_> {
     {
         let owner = Owner::Labelled(self.scope.cluster_name_label.clone(), self.manifests.clone());
         self.follow(self.scope.of(part), trim, owner)
+    }
+
+    /// Watches the nodes, wherever the clusters are. Nobody waits for this store: where the operator may not read nodes,
+    /// clusters are looked after without.
+    fn nodes(&mut self, pods: &Store<Pod>) -> Store<Node> {
+        let owner = Owner::OnNode(self.scope.cluster_name_label.clone(), pods.clone());
+        let stream = watcher(Api::all(self.client.clone()), watcher::Config::default()).default_backoff();
+        Follow::new(trim::node, trim::digest, owner, self.changes.clone()).spawn(stream, self.watches)
     }
 
     /// Watches the objects of one name, in all watched namespaces.

@@ -102,6 +102,13 @@ fn child(kind: &str, name: &str, version: &str, annotations: Value) -> Value {
     })
 }
 
+fn node(name: &str, version: &str, cordoned: bool) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "resourceVersion": version},
+        "spec": {"unschedulable": cordoned},
+    })
+}
+
 /// The clusters to look at, once it is quiet.
 async fn settled(changes: &Changes) -> Vec<String> {
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -118,7 +125,11 @@ async fn started() -> (Server, Stores, Changes) {
     server.has("postgresqls", manifest("a", "demo"));
     server.has("postgresqls", manifest("b", "other"));
     server.has("endpoints", child("Endpoints", "demo", "2", json!({"leader": "demo-0", "renewTime": "1"})));
-    server.has("pods", child("Pod", "demo-0", "3", json!({})));
+    let mut pod = child("Pod", "demo-0", "3", json!({}));
+    pod["spec"] = json!({"nodeName": "node1", "containers": []});
+    server.has("pods", pod);
+    server.has("nodes", node("node1", "1", false));
+    server.has("nodes", node("node2", "1", false));
     let (stores, changes) = Stores::start(&server.client(), &scope());
     stores.wait_until_ready().await.unwrap();
     assert_eq!(settled(&changes).await, ["a/demo", "b/other"]);
@@ -129,9 +140,9 @@ async fn started() -> (Server, Stores, Changes) {
 async fn the_start_lists_each_kind_once_and_wakes_each_cluster_once() {
     let (server, stores, _changes) = started().await;
     assert_eq!(stores.pods.len(), 1);
-    assert_eq!(stores.watches(), 13);
+    assert_eq!(stores.watches(), 14);
     let lists = server.0.lock().unwrap().lists.clone();
-    assert_eq!(lists.len(), 13, "{lists:#?}");
+    assert_eq!(lists.len(), 14, "{lists:#?}");
     let pods = lists.iter().find(|uri| uri.contains("/pods")).unwrap();
     assert!(pods.contains("labelSelector=application%3Dspilo%2Ccluster-name"), "{pods}");
     let services = lists.iter().find(|uri| uri.contains("/services?")).unwrap();
@@ -143,6 +154,16 @@ async fn the_start_lists_each_kind_once_and_wakes_each_cluster_once() {
     assert!(backups.contains("labelSelector=application%3Dspilo-logical-backup%2Ccluster-name"), "{backups}");
     let accounts = lists.iter().find(|uri| uri.contains("/serviceaccounts")).unwrap();
     assert!(accounts.contains("fieldSelector=metadata.name%3Dpostgres-pod"), "{accounts}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cordoned_node_wakes_the_clusters_that_have_a_pod_there() {
+    let (server, stores, changes) = started().await;
+    server.event("nodes", "MODIFIED", node("node2", "20", true)).await;
+    assert!(settled(&changes).await.is_empty());
+    server.event("nodes", "MODIFIED", node("node1", "21", true)).await;
+    assert_eq!(settled(&changes).await, ["a/demo"]);
+    assert_eq!(stores.nodes.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use std::io;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Node, NodeSpec, Pod, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use serde::Serialize;
@@ -72,6 +72,17 @@ pub(super) fn pod(object: &mut Pod) {
         let Ok(mut member) = serde_json::from_str::<Map<String, Value>>(status) else { return };
         member.retain(|key, _| MEMBER.contains(&key.as_str()));
         *status = Value::Object(member).to_string();
+    }
+}
+
+/// A node: its name, its labels, and what keeps pods away. Everything else changes all the time.
+pub(super) fn node(object: &mut Node) {
+    nothing_more(object);
+    object.metadata.annotations = None;
+    object.status = None;
+    if let Some(spec) = &mut object.spec {
+        let (unschedulable, taints) = (spec.unschedulable.take(), spec.taints.take());
+        *spec = NodeSpec { unschedulable, taints, ..NodeSpec::default() };
     }
 }
 
@@ -155,6 +166,23 @@ mod tests {
             },
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn a_node_changes_when_pods_are_kept_away_and_not_with_its_heartbeat() {
+        let digest_of = |unschedulable: bool, heartbeat: &str| {
+            let mut object: Node = serde_json::from_value(json!({
+                "metadata": {"name": "n", "annotations": {"volumes": heartbeat}},
+                "spec": {"podCIDR": "10.0.0.0/24", "unschedulable": unschedulable},
+                "status": {"conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": heartbeat}]},
+            }))
+            .unwrap();
+            node(&mut object);
+            digest(&mut object)
+        };
+        let (first, later) = ("2026-01-01T00:00:00Z", "2026-01-01T00:05:00Z");
+        assert_eq!(digest_of(false, first), digest_of(false, later));
+        assert_ne!(digest_of(false, first), digest_of(true, first));
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub struct General {
     /// How many clusters are reconciled at once, at least 1.
     #[schemars(range(min = 1))]
     pub workers: u32,
+    /// How many clusters have members restarted, recreated or switched over for an update at once; 0: no bound. Not known
+    /// to upstream.
+    pub max_rolling_clusters: u32,
     /// A cluster is compared with its manifest at least this often, as a duration like 30m.
     #[serde(with = "GoDuration")]
     pub resync_period: Duration,
@@ -80,6 +83,7 @@ impl Default for General {
             kubernetes_use_configmaps: true,
             docker_image: "ghcr.io/zalando/spilo-18:4.1-p2".into(),
             workers: 8,
+            max_rolling_clusters: 10,
             resync_period: Duration::from_mins(30),
             repair_period: Duration::from_mins(5),
             enable_maintenance_windows: true,
