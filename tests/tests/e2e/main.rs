@@ -10,8 +10,11 @@
 mod admission;
 mod deletion;
 mod failover;
+mod held_back;
 mod idle;
 mod new_cluster;
+mod nodes;
+mod parameters;
 mod repair;
 mod rolling_update;
 mod scaling;
@@ -38,6 +41,10 @@ fn main() -> ExitCode {
         story!(admission::every_manifest_of_the_catalogue_is_refused_with_its_errors),
         story!(new_cluster::a_new_cluster_of_two_answers_sql_and_streams),
         story!(rolling_update::an_image_in_the_manifest_rolls_the_members_one_by_one),
+        story!(held_back::an_image_that_cannot_start_stops_at_the_replica_and_reverting_heals),
+        story!(held_back::an_update_waits_for_its_maintenance_window),
+        story!(parameters::a_setting_that_needs_no_restart_restarts_nobody),
+        story!(parameters::a_setting_that_grows_restarts_the_replica_first_and_one_that_shrinks_the_primary),
         story!(scaling::a_cluster_grows_to_three_members_and_shrinks_to_two),
         story!(scaling::a_primary_that_has_to_go_hands_over_first),
         story!(repair::what_somebody_takes_away_comes_back_within_five_seconds),
@@ -45,6 +52,7 @@ fn main() -> ExitCode {
         story!(deletion::a_deleted_cluster_leaves_what_it_should_and_its_name_is_free),
         story!(alone rolling_update::an_image_in_the_configuration_rolls_the_members_without_an_operator_restart),
         story!(alone rolling_update::an_operator_killed_in_the_middle_of_a_rolling_update_ends_it_the_same),
+        story!(alone nodes::the_primary_leaves_a_cordoned_node_and_its_pod_can_be_evicted),
         story!(alone undecodable::a_manifest_that_cannot_be_read_is_invalid_and_the_others_go_on),
         story!(alone idle::a_settled_cluster_causes_no_request),
     ])
