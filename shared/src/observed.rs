@@ -21,6 +21,10 @@ pub struct Observed {
     pub patroni: Option<PatroniView>,
     /// Nodes that must not be used any more.
     pub draining_nodes: BTreeSet<String>,
+    /// Volumes that are not yet as large as their claims ask for, each with both sizes.
+    pub growing_volumes: Vec<String>,
+    /// What the members' claims ask for, where that is more than the manifest says.
+    pub larger_volumes: Option<String>,
     /// As many other clusters are being updated as may be at once: an update of this one has to wait.
     pub fleet_is_busy: bool,
     /// When the last step was taken, and which.

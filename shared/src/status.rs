@@ -154,7 +154,8 @@ fn is_hindered(found: &Findings<'_>) -> bool {
             | WaitReason::NotStreaming(_)
             | WaitReason::ConfigLoop
             | WaitReason::Window(_)
-            | WaitReason::Turn => false,
+            | WaitReason::Turn
+            | WaitReason::Volumes(_) => false,
         },
         Step::PatchConfig(_)
         | Step::Restart { .. }

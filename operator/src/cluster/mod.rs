@@ -14,6 +14,7 @@ mod report;
 mod step;
 pub mod stores;
 mod user_lists;
+mod volumes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +109,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         }
     };
     outcome.record(user_lists::refresh(&cluster, &desired, &seen, ctx).await);
+    outcome.record(volumes::grow(&cluster, &seen.volumes_to_grow, ctx).await);
     let orphans = plan::orphans(&cluster, &seen.resources, &desired);
     outcome.record(apply::remove_orphans(&orphans, ctx).await);
     let next = next_in_turn(&cluster, &desired, &applied, &mut seen.observed, &config, ctx);

@@ -20,13 +20,14 @@ use shared::config::OperatorConfig;
 use shared::names::{self, MemberRole};
 use shared::observed::{Observed, ObservedPod, ObservedStatefulSet, PatroniView, PodIdentity};
 use shared::patroni::AppliedKeys;
+use shared::plan::Growth;
 use shared::plan::pod_template::Fingerprint;
 use shared::rollout;
 
 use crate::context::Context;
 use crate::patroni::Address;
 
-use super::{Error, told};
+use super::{Error, told, volumes};
 
 /// What was seen.
 pub(super) struct Seen {
@@ -36,6 +37,8 @@ pub(super) struct Seen {
     pub(super) observed: Observed,
     /// The cluster's Secrets, by name.
     pub(super) secrets: BTreeMap<String, Secret>,
+    /// Claims that have to ask for more.
+    pub(super) volumes_to_grow: Vec<Growth>,
 }
 
 /// The objects behind the names that the configuration gives.
@@ -79,6 +82,7 @@ pub(super) async fn world(manifest: &Postgresql, cluster: &Cluster, ctx: &Contex
     let stateful_set = get(&ctx.stores.stateful_sets, &identity.namespace, &identity.name);
     let secrets = secrets_of(cluster, &ctx.stores.secrets);
     let pods = pods_of(cluster, stateful_set.as_ref(), &ctx.stores.pods);
+    let storage = volumes::look(cluster, ctx);
     let keys = stateful_set.as_ref().and_then(|set| set.annotations().get(PATRONI_KEYS));
     let observed = Observed {
         patroni: patroni_view(&pods, ctx).await,
@@ -86,10 +90,13 @@ pub(super) async fn world(manifest: &Postgresql, cluster: &Cluster, ctx: &Contex
         stateful_set: stateful_set.as_ref().map(stateful_set_as_seen),
         last_step: last_step(manifest),
         draining_nodes: rollout::leaving(cluster, ctx.stores.nodes.state().iter().map(AsRef::as_ref)),
+        growing_volumes: storage.growing,
+        larger_volumes: storage.larger,
         fleet_is_busy: false,
         pods,
     };
-    Seen { resources: resources(cluster, stateful_set, &secrets, ctx), observed, secrets }
+    let resources = resources(cluster, stateful_set, &secrets, ctx);
+    Seen { resources, observed, secrets, volumes_to_grow: storage.to_grow }
 }
 
 /// The objects. Of the pods' account and of its binding only the metadata is watched.

@@ -32,6 +32,7 @@ pub use streams::Stream;
 pub use windows::Windows;
 
 use crate::annotations::AnnotationMap;
+use crate::config::StorageResizeMode;
 use crate::labels::Labels;
 use crate::roles::RoleSet;
 
@@ -80,6 +81,7 @@ pub struct DataVolume {
     pub(crate) selector: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector>,
     pub(crate) sub_path: Option<SubPath>,
     pub(crate) retention: ClaimRetention,
+    pub(crate) resize: StorageResizeMode,
 }
 
 /// The folder of a volume that is mounted.

@@ -129,6 +129,7 @@ fn data_volume(spec: &PostgresqlSpec, config: &OperatorConfig) -> DataVolume {
             delete_when_deleted: retention.when_deleted == RetentionPolicy::Delete,
             delete_when_scaled: retention.when_scaled == RetentionPolicy::Delete,
         },
+        resize: config.kubernetes.storage_resize_mode,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod object;
 mod orphans;
 pub mod pod_template;
 mod rendered;
+mod storage;
 mod words;
 
 use std::fmt;
@@ -18,6 +19,7 @@ pub use difference::{Difference, Kind, ObjectName, between, objects};
 pub use explain::{plan, plan_configuration};
 pub use orphans::{Orphan, orphans};
 pub use rendered::rendered;
+pub use storage::{Growth, Storage, storage};
 
 use crate::field::FieldPath;
 

@@ -13,6 +13,8 @@ mod step;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::StatefulSetSpec;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 pub use nodes::leaving;
 pub use step::{Step, WaitReason};
@@ -72,11 +74,21 @@ pub fn for_now(mut desired: Resources, cluster: &Cluster, seen: &Observed) -> Re
     if let Some(set) = &mut desired.stateful_set {
         if let Some(spec) = &mut set.spec {
             spec.replicas = Some(replicas_now(cluster, seen));
+            if let Some(size) = &seen.larger_volumes {
+                keep_volumes_as_large(spec, size);
+            }
         }
         let annotations = set.metadata.annotations.get_or_insert_default();
         annotations.insert(PATRONI_KEYS.to_owned(), keys.to_text());
     }
     desired
+}
+
+/// New members get volumes as large as the ones that are there: a volume cannot shrink, and members take turns.
+fn keep_volumes_as_large(spec: &mut StatefulSetSpec, size: &str) {
+    let claims = spec.volume_claim_templates.iter_mut().flatten();
+    let requests = claims.filter_map(|claim| claim.spec.as_mut()?.resources.as_mut()?.requests.as_mut());
+    requests.for_each(|requests| drop(requests.insert("storage".to_owned(), Quantity(size.to_owned()))));
 }
 
 /// The keys that we want set, and those that we once set and that still have to go.

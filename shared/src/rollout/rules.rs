@@ -12,6 +12,7 @@
 //!  8 an outdated replica                            recreate it
 //!  9 the primary is outdated, drained or surplus    switch over; alone: recreate
 //! 10 something of 7 to 9 was held back              wait for the maintenance window, or for its turn
+//! 11 volumes grow                                   wait for the storage driver
 //! ```
 //!
 //! Held back is what an update asks for: 7, 8, and 9 for an outdated primary. A drained node, a member that is to go
@@ -42,6 +43,7 @@ pub(super) const RULES: &[Rule] = &[
     outdated_replica,
     primary_moves,
     held_back,
+    volumes_grow,
 ];
 
 /// How long to wait for an event before looking again anyway.
@@ -193,4 +195,9 @@ fn held_back(look: &Look<'_>) -> Option<Step> {
         Some(until) => Step::Wait { reason, until },
         None => look.wait(reason, LOOK_AGAIN),
     })
+}
+
+fn volumes_grow(look: &Look<'_>) -> Option<Step> {
+    let growing = &look.seen.growing_volumes;
+    (!growing.is_empty()).then(|| look.wait(WaitReason::Volumes(growing.join(", ")), LOOK_AGAIN))
 }

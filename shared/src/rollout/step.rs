@@ -69,6 +69,8 @@ pub enum WaitReason {
     Window(String),
     /// As many clusters are being updated as may be at once.
     Turn,
+    /// The storage driver makes volumes larger.
+    Volumes(String),
 }
 
 impl WaitReason {
@@ -87,6 +89,7 @@ impl WaitReason {
             Self::NoCandidate => "NoSwitchoverCandidate",
             Self::Window(_) => "WaitingForMaintenanceWindow",
             Self::Turn => "WaitingForTurn",
+            Self::Volumes(_) => "VolumesGrowing",
         }
     }
 }
@@ -105,6 +108,7 @@ impl fmt::Display for WaitReason {
             Self::ConfigLoop => f.write_str("waiting for Patroni to read its configuration"),
             Self::NoCandidate => f.write_str("no replica is fit to be promoted"),
             Self::Window(windows) => write!(f, "an update waits for the maintenance window {windows}"),
+            Self::Volumes(volumes) => write!(f, "waiting for volumes to grow: {volumes}"),
             Self::Turn => f.write_str("as many clusters are being updated as max_rolling_clusters allows"),
         }
     }

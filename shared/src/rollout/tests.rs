@@ -316,3 +316,21 @@ fn while_the_fleet_is_busy_an_update_waits_for_its_turn() {
     story.outdated(1);
     assert_eq!(story.step(), "as many clusters are being updated as max_rolling_clusters allows");
 }
+
+#[test]
+fn volumes_that_grow_are_waited_for_and_hold_nothing_up() {
+    let mut story = Story::of(2);
+    story.seen.growing_volumes = vec!["pgdata-demo-0 from 1Gi to 2Gi".to_owned()];
+    assert_eq!(story.step(), "waiting for volumes to grow: pgdata-demo-0 from 1Gi to 2Gi");
+    story.outdated(1);
+    assert_eq!(story.step(), "recreate demo-1");
+}
+
+#[test]
+fn a_new_member_gets_a_volume_as_large_as_those_that_are_there() {
+    let mut story = Story::of(2);
+    story.seen.larger_volumes = Some("3Gi".to_owned());
+    let set = for_now(story.desired.clone(), &story.cluster, &story.seen).stateful_set.unwrap();
+    let claim = set.spec.unwrap().volume_claim_templates.unwrap().remove(0).spec.unwrap();
+    assert_eq!(claim.resources.unwrap().requests.unwrap()["storage"].0, "3Gi");
+}
