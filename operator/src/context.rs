@@ -7,9 +7,11 @@ use kube::Client;
 use shared::config::OperatorConfig;
 use tokio::sync::watch;
 
+use crate::cluster::Upgrades;
 use crate::cluster::stores::Stores;
 use crate::database::Database;
 use crate::events::Events;
+use crate::exec::Exec;
 use crate::metrics::Metrics;
 use crate::patroni::Patroni;
 use crate::rolling::Places;
@@ -32,6 +34,10 @@ pub struct Context {
     pub events: Events,
     /// Figures.
     pub metrics: Metrics,
+    /// Commands in pods.
+    pub exec: Arc<dyn Exec>,
+    /// Which clusters this process upgrades to another major version.
+    pub upgrades: Upgrades,
     /// Which clusters are being updated.
     pub rolling: Places,
     /// The configuration in force.

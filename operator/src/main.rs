@@ -7,11 +7,13 @@ use clap::Parser;
 use jiff::Timestamp;
 use kube::Client;
 use operator::args::{Args, Command, CommandLine};
+use operator::cluster::Upgrades;
 use operator::cluster::stores::{Scope, Stores};
 use operator::config::{self, Source};
 use operator::context::Context;
 use operator::database::{Limits, Postgres};
 use operator::events::Events;
+use operator::exec::PodExec;
 use operator::http::{self, Readiness};
 use operator::leader::{Candidacy, Leadership};
 use operator::metrics::Metrics;
@@ -84,10 +86,12 @@ async fn operate(args: Args) -> Result<(), Fatal> {
         namespace: args.namespace.clone(),
         clock: Timestamp::now,
         config: config.clone(),
-        client,
         stores,
         metrics,
         rolling: Places::default(),
+        exec: Arc::new(PodExec::new(client.clone())),
+        upgrades: Upgrades::default(),
+        client,
     };
     tracing::info!("looking after clusters");
     until_the_end(controller::run(ctx, changes, stopped()?), leadership, config, scope, &args).await

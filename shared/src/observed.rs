@@ -25,6 +25,8 @@ pub struct Observed {
     pub growing_volumes: Vec<String>,
     /// What the members' claims ask for, where that is more than the manifest says.
     pub larger_volumes: Option<String>,
+    /// How it stands with major versions.
+    pub upgrade: UpgradeView,
     /// As many other clusters are being updated as may be at once: an update of this one has to wait.
     pub fleet_is_busy: bool,
     /// When the last step was taken, and which.
@@ -91,6 +93,19 @@ impl ObservedStatefulSet {
     pub fn is_current(&self) -> bool {
         self.observed_generation >= self.generation
     }
+}
+
+/// What there is to see of major upgrades.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpgradeView {
+    /// The major version that the primary runs, as it says itself.
+    pub running_major: Option<u8>,
+    /// This operator is at it.
+    pub in_progress: bool,
+    /// One was begun, by whomever, and its end was not noted.
+    pub begun: bool,
+    /// When the last one failed.
+    pub failed: Option<String>,
 }
 
 /// Patroni's account of the cluster, read from one of its members.

@@ -155,12 +155,14 @@ fn is_hindered(found: &Findings<'_>) -> bool {
             | WaitReason::ConfigLoop
             | WaitReason::Window(_)
             | WaitReason::Turn
+            | WaitReason::Upgrading
             | WaitReason::Volumes(_) => false,
         },
         Step::PatchConfig(_)
         | Step::Restart { .. }
         | Step::Recreate { .. }
         | Step::Switchover { .. }
+        | Step::Upgrade { .. }
         | Step::Settled => false,
     };
     waits || !found.problems.is_empty()

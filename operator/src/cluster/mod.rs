@@ -13,6 +13,7 @@ mod provision;
 mod report;
 mod step;
 pub mod stores;
+mod upgrade;
 mod user_lists;
 mod volumes;
 
@@ -33,6 +34,7 @@ use crate::context::Context;
 
 pub use error::{Error, told};
 use stores::{ClusterRef, Manifest};
+pub use upgrade::Upgrades;
 
 /// What stands alone and failed, to be told in the status, and the step that was taken.
 #[derive(Debug, Default)]
@@ -109,11 +111,15 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         }
     };
     outcome.record(user_lists::refresh(&cluster, &desired, &seen, ctx).await);
+    if let Some(aftermath) = rollout::aftermath(&cluster, &seen.observed.upgrade) {
+        outcome.record(upgrade::settle(manifest, aftermath, &seen.observed, ctx).await);
+    }
+    outcome.problems.extend(rollout::trouble(&cluster, &seen.observed.upgrade));
     outcome.record(volumes::grow(&cluster, &seen.volumes_to_grow, ctx).await);
     let orphans = plan::orphans(&cluster, &seen.resources, &desired);
     outcome.record(apply::remove_orphans(&orphans, ctx).await);
     let next = next_in_turn(&cluster, &desired, &applied, &mut seen.observed, &config, ctx);
-    match step::take(&next, &seen, ctx).await {
+    match step::take(&next, manifest, &seen, ctx).await {
         Ok(taken) => outcome.taken = taken,
         Err(error) => outcome.record(Err(error)),
     }

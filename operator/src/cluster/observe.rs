@@ -27,7 +27,7 @@ use shared::rollout;
 use crate::context::Context;
 use crate::patroni::Address;
 
-use super::{Error, told, volumes};
+use super::{Error, told, upgrade, volumes};
 
 /// What was seen.
 pub(super) struct Seen {
@@ -84,8 +84,14 @@ pub(super) async fn world(manifest: &Postgresql, cluster: &Cluster, ctx: &Contex
     let pods = pods_of(cluster, stateful_set.as_ref(), &ctx.stores.pods);
     let storage = volumes::look(cluster, ctx);
     let keys = stateful_set.as_ref().and_then(|set| set.annotations().get(PATRONI_KEYS));
+    let patroni = patroni_view(&pods, ctx).await;
+    let leader = patroni.as_ref().and_then(|view| view.members.leader());
+    let leader = leader.and_then(|leader| pods.iter().find(|pod| pod.identity.name == leader.name));
+    let leader = leader.and_then(|pod| pod.address.clone()).map(Address::of_pod);
+    let upgrade = upgrade::look(manifest, leader, ctx).await;
     let observed = Observed {
-        patroni: patroni_view(&pods, ctx).await,
+        patroni,
+        upgrade,
         applied_keys: keys.map(|text| AppliedKeys::parse(text)).unwrap_or_default(),
         stateful_set: stateful_set.as_ref().map(stateful_set_as_seen),
         last_step: last_step(manifest),

@@ -176,9 +176,11 @@ fn next_look(
             let pause = Duration::try_from(until.duration_since(ctx.now())).unwrap_or(SOON);
             Action::requeue(pause.max(SOON))
         }
-        Step::PatchConfig(_) | Step::Restart { .. } | Step::Recreate { .. } | Step::Switchover { .. } => {
-            Action::requeue(SOON)
-        }
+        Step::PatchConfig(_)
+        | Step::Restart { .. }
+        | Step::Recreate { .. }
+        | Step::Switchover { .. }
+        | Step::Upgrade { .. } => Action::requeue(SOON),
     }
 }
 

@@ -2,22 +2,27 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, Preconditions};
-use shared::api::LastStep;
+use shared::api::{LastStep, Postgresql};
 use shared::observed::{Observed, PodIdentity};
 use shared::rollout::Step;
 
 use crate::context::Context;
 use crate::patroni::{Address, PatroniError};
 
-use super::Error;
 use super::observe::Seen;
+use super::{Error, upgrade};
 
 /// Takes the step. What it was and when, if anything was done.
-pub(super) async fn take(step: &Step, seen: &Seen, ctx: &Context) -> Result<Option<LastStep>, Error> {
+pub(super) async fn take(
+    step: &Step,
+    manifest: &Postgresql,
+    seen: &Seen,
+    ctx: &Context,
+) -> Result<Option<LastStep>, Error> {
     if !step.is_act() {
         return Ok(None);
     }
-    act(step, &seen.observed, ctx).await?;
+    act(step, manifest, &seen.observed, ctx).await?;
     tracing::info!(%step, why = why(step), "step taken");
     ctx.metrics.stepped(step.kind());
     Ok(Some(LastStep { what: step.to_string(), at: ctx.now().to_string() }))
@@ -28,14 +33,19 @@ fn why(step: &Step) -> String {
     match step {
         Step::Recreate { why, .. } => why.join(", "),
         Step::PatchConfig(patch) => patch.to_string(),
-        Step::Restart { .. } | Step::Switchover { .. } | Step::Wait { .. } | Step::Settled => String::new(),
+        Step::Restart { .. }
+        | Step::Switchover { .. }
+        | Step::Upgrade { .. }
+        | Step::Wait { .. }
+        | Step::Settled => String::new(),
     }
 }
 
-async fn act(step: &Step, seen: &Observed, ctx: &Context) -> Result<(), Error> {
+async fn act(step: &Step, manifest: &Postgresql, seen: &Observed, ctx: &Context) -> Result<(), Error> {
     let asked = match step {
         Step::Wait { .. } | Step::Settled => return Ok(()),
         Step::Recreate { pod, .. } => return recreate(pod, ctx).await,
+        Step::Upgrade { primary, to } => return upgrade::begin(manifest, primary, *to, seen, ctx).await,
         Step::PatchConfig(patch) => patch_config(patch, seen, ctx).await,
         Step::Restart { member } => restart(member, seen, ctx).await,
         Step::Switchover { from, to } => switch_over(from, to, seen, ctx).await,

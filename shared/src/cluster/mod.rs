@@ -133,6 +133,8 @@ pub struct SystemUsers {
 pub struct Policy {
     /// An image change waits until something else recreates a pod.
     pub lazy_image_upgrade: bool,
+    /// The data directory may be upgraded to another major version.
+    pub upgrades: bool,
     /// Roles and databases are managed.
     pub database_access: bool,
     /// How long a recreated pod may take to get its role label.

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use crate::annotations;
 use crate::api::{self, Postgresql, PostgresqlSpec};
-use crate::config::{NodeReadinessLabelMerge, OperatorConfig, RetentionPolicy};
+use crate::config::{MajorVersionUpgradeMode, NodeReadinessLabelMerge, OperatorConfig, RetentionPolicy};
 use crate::field::{FieldErrors, FieldPath};
 use crate::labels::Labels;
 use crate::names;
@@ -35,7 +35,7 @@ impl Cluster {
         let mut errors = FieldErrors::default();
         let spec = &manifest.spec;
         let identity = identity(manifest);
-        let version = version(spec, &mut errors);
+        let version = version(spec, config, &mut errors);
         let pod = Pod::resolve(manifest, config, references, &mut errors);
         let poolers = Poolers::resolve(&identity, spec, config, &mut errors);
         let streams = streams::streams(spec);
@@ -80,10 +80,20 @@ fn identity(manifest: &Postgresql) -> Identity {
     }
 }
 
-fn version(spec: &PostgresqlSpec, errors: &mut FieldErrors) -> Option<PostgresVersion> {
+/// The version that the cluster shall have. In mode `full` one that is older than the configuration wants is raised.
+fn version(
+    spec: &PostgresqlSpec,
+    config: &OperatorConfig,
+    errors: &mut FieldErrors,
+) -> Option<PostgresVersion> {
     let path = FieldPath::spec().field("postgresql").field("version");
     let text = &spec.postgresql.version;
-    text.parse().map_err(|error| errors.not_supported(path, format!("{text:?} {error}"))).ok()
+    let asked: PostgresVersion =
+        text.parse().map_err(|error| errors.not_supported(path, format!("{text:?} {error}"))).ok()?;
+    let upgrade = &config.major_version_upgrade;
+    let raised = upgrade.major_version_upgrade_mode == MajorVersionUpgradeMode::Full
+        && asked < upgrade.minimal_major_version;
+    Some(if raised { upgrade.target_major_version } else { asked })
 }
 
 /// The manifest's own owners and, where configured, the manifest itself.
@@ -193,6 +203,7 @@ fn default_binding(name: &str) -> RoleBinding {
 
 fn policy(spec: &PostgresqlSpec, config: &OperatorConfig) -> Policy {
     let kubernetes = &config.kubernetes;
+    let upgrade = &config.major_version_upgrade;
     let own_affinity = spec
         .node_affinity
         .as_ref()
@@ -201,6 +212,8 @@ fn policy(spec: &PostgresqlSpec, config: &OperatorConfig) -> Policy {
     let optional = own_affinity && kubernetes.node_readiness_label_merge == NodeReadinessLabelMerge::Or;
     Policy {
         lazy_image_upgrade: config.general.enable_lazy_spilo_upgrade,
+        upgrades: upgrade.major_version_upgrade_mode != MajorVersionUpgradeMode::Off
+            || upgrade.major_version_upgrade_team_allow_list.contains(&spec.team_id),
         database_access: config.debug.enable_database_access,
         pod_start_timeout: config.timeouts.pod_label_wait_timeout,
         windows: Windows::resolve(spec, config),

@@ -9,6 +9,7 @@ mod candidate;
 mod nodes;
 mod rules;
 mod step;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 pub use nodes::leaving;
 pub use step::{Step, WaitReason};
+pub use upgrade::{Aftermath, aftermath, trouble};
 
 use crate::annotations::{FINGERPRINT, PATRONI_KEYS};
 use crate::build::Resources;

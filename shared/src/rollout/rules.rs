@@ -1,6 +1,7 @@
 //! The rules, in order; first match wins.
 //!
 //! ```text
+//!  0 an upgrade is under way                        wait: nothing may be touched
 //!  1 the StatefulSet's controller lags behind       wait: a new pod would be an old one
 //!  2 an outdated pod that does not run              recreate it: only that can help it
 //!  3 a pod is missing, starting or ending           wait; past its time: go on, but not past 7
@@ -11,11 +12,12 @@
 //!    (a member is stuck)                            wait: nothing disruptive until it is well
 //!  8 an outdated replica                            recreate it
 //!  9 the primary is outdated, drained or surplus    switch over; alone: recreate
-//! 10 something of 7 to 9 was held back              wait for the maintenance window, or for its turn
-//! 11 volumes grow                                   wait for the storage driver
+//! 10 the major version is older than wanted         upgrade it, once every member streams
+//! 11 something of 7 to 10 was held back             wait for the maintenance window, or for its turn
+//! 12 volumes grow                                   wait for the storage driver
 //! ```
 //!
-//! Held back is what an update asks for: 7, 8, and 9 for an outdated primary. A drained node, a member that is to go
+//! Held back is what an update asks for: 7, 8, 10, and 9 for an outdated primary. A drained node, a member that is to go
 //! and a pod that somebody marked do not wait for windows: the node will not, and the others are what a person asks
 //! for now.
 
@@ -30,6 +32,7 @@ type Rule = fn(&Look<'_>) -> Option<Step>;
 
 /// The rules, in order.
 pub(super) const RULES: &[Rule] = &[
+    upgrade_is_under_way,
     stateful_set_is_current,
     broken_outdated_pod,
     pods_are_up,
@@ -42,6 +45,7 @@ pub(super) const RULES: &[Rule] = &[
     nobody_is_stuck,
     outdated_replica,
     primary_moves,
+    upgrade_is_due,
     held_back,
     volumes_grow,
 ];
@@ -51,7 +55,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Why a pod is recreated whose node is to be left.
 const DRAINED: &str = "its node is drained";
 /// The same where no event will come: Patroni's view changes without one.
-const POLL: Duration = Duration::from_secs(2);
+pub(super) const POLL: Duration = Duration::from_secs(2);
+
+fn upgrade_is_under_way(look: &Look<'_>) -> Option<Step> {
+    look.seen.upgrade.in_progress.then(|| look.wait(WaitReason::Upgrading, LOOK_AGAIN))
+}
 
 fn stateful_set_is_current(look: &Look<'_>) -> Option<Step> {
     let current = look.applied.stateful_set.as_ref().is_some_and(|set| set.is_current());
@@ -183,11 +191,17 @@ fn primary_moves(look: &Look<'_>) -> Option<Step> {
     (!alone).then(|| look.wait(WaitReason::NoCandidate, POLL))
 }
 
+fn upgrade_is_due(look: &Look<'_>) -> Option<Step> {
+    let due = look.upgrade_is_due() && look.held_back_by().is_none();
+    due.then(|| look.upgrade()).flatten()
+}
+
 fn held_back(look: &Look<'_>) -> Option<Step> {
     let reason = look.held_back_by()?;
     let outdated = look.expected().flatten().any(|pod| !look.outdated(pod).is_empty());
     let members = look.seen.patroni.iter().flat_map(|view| &view.members.members);
-    if !outdated && !members.into_iter().any(|member| waits(look, member)) {
+    let pending = members.into_iter().any(|member| waits(look, member));
+    if !(outdated || pending || look.upgrade_is_due()) {
         return None;
     }
     let opening = look.cluster.policy.windows.next_opening(look.now).filter(|_| reason != WaitReason::Turn);

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::observed::PodIdentity;
+use crate::version::PostgresVersion;
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,13 @@ pub enum Step {
         from: String,
         /// The member to promote.
         to: String,
+    },
+    /// Upgrade the data directory to another major version, by the image's own script.
+    Upgrade {
+        /// The primary that was seen: the script runs there.
+        primary: PodIdentity,
+        /// The version.
+        to: PostgresVersion,
     },
     /// Nothing now.
     Wait {
@@ -69,6 +77,8 @@ pub enum WaitReason {
     Window(String),
     /// As many clusters are being updated as may be at once.
     Turn,
+    /// The data directory is being upgraded; until that is over nothing is touched.
+    Upgrading,
     /// The storage driver makes volumes larger.
     Volumes(String),
 }
@@ -90,6 +100,7 @@ impl WaitReason {
             Self::Window(_) => "WaitingForMaintenanceWindow",
             Self::Turn => "WaitingForTurn",
             Self::Volumes(_) => "VolumesGrowing",
+            Self::Upgrading => "MajorUpgrade",
         }
     }
 }
@@ -108,6 +119,7 @@ impl fmt::Display for WaitReason {
             Self::ConfigLoop => f.write_str("waiting for Patroni to read its configuration"),
             Self::NoCandidate => f.write_str("no replica is fit to be promoted"),
             Self::Window(windows) => write!(f, "an update waits for the maintenance window {windows}"),
+            Self::Upgrading => f.write_str("the data directory is being upgraded to another major version"),
             Self::Volumes(volumes) => write!(f, "waiting for volumes to grow: {volumes}"),
             Self::Turn => f.write_str("as many clusters are being updated as max_rolling_clusters allows"),
         }
@@ -122,6 +134,7 @@ impl Step {
             Self::Restart { .. } => "Restart",
             Self::Recreate { .. } => "Recreate",
             Self::Switchover { .. } => "Switchover",
+            Self::Upgrade { .. } => "Upgrade",
             Self::Wait { .. } => "Wait",
             Self::Settled => "Settled",
         }
@@ -140,6 +153,7 @@ impl fmt::Display for Step {
             Self::Restart { member } => write!(f, "restart {member}"),
             Self::Recreate { pod, .. } => write!(f, "recreate {}", pod.name),
             Self::Switchover { from, to } => write!(f, "switchover {from} to {to}"),
+            Self::Upgrade { to, .. } => write!(f, "upgrade to PostgreSQL {to}"),
             Self::Wait { reason, .. } => reason.fmt(f),
             Self::Settled => f.write_str("settled"),
         }
