@@ -74,16 +74,24 @@ remove_network() {
   rmdir /etc/netns 2>/dev/null || true
 }
 
-# write_kube_proxy_config FILE NODE_NAME ADDRESS
+# write_kube_proxy_config FILE NODE_NAME ADDRESS: writes only what is new, because a kube-proxy ends when its file is
+# written, be it with the same words.
 write_kube_proxy_config() {
-  cat >"$1" <<CONFIG
+  local config
+  config=$(kube_proxy_config "$2" "$3")
+  [ "$config" = "$(cat "$1" 2>/dev/null)" ] || printf '%s\n' "$config" >"$1"
+}
+
+# kube_proxy_config NODE_NAME ADDRESS
+kube_proxy_config() {
+  cat <<CONFIG
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: $KUBECONFIG_FOLDER/kube-proxy}
 mode: $PROXY_MODE
 clusterCIDR: $POD_NETWORK.0.0/16
-hostnameOverride: $2
-bindAddress: $3
+hostnameOverride: $1
+bindAddress: $2
 healthzBindAddress: 127.0.0.1:10256
 metricsBindAddress: 127.0.0.1:10249
 # The limit and the timeouts are the whole machine's, and read-only in a namespace.
