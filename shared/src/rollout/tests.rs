@@ -1,5 +1,7 @@
 //! Stories of a rollout, each a row of what is seen and the step that follows.
 
+mod upgrades;
+
 use serde_json::json;
 
 use super::*;
