@@ -19,6 +19,8 @@ mod repair;
 mod rolling_update;
 mod scaling;
 mod undecodable;
+mod upgrade;
+mod volumes;
 
 use std::process::ExitCode;
 
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         story!(held_back::an_update_waits_for_its_maintenance_window),
         story!(parameters::a_setting_that_needs_no_restart_restarts_nobody),
         story!(parameters::a_setting_that_grows_restarts_the_replica_first_and_one_that_shrinks_the_primary),
+        story!(volumes::volumes_grow_and_no_pod_is_touched),
+        story!(upgrade::a_cluster_moves_from_version_15_to_17_with_its_data),
         story!(scaling::a_cluster_grows_to_three_members_and_shrinks_to_two),
         story!(scaling::a_primary_that_has_to_go_hands_over_first),
         story!(repair::what_somebody_takes_away_comes_back_within_five_seconds),

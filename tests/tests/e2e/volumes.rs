@@ -1,0 +1,42 @@
+//! Larger volumes, without touching a pod.
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::api::{Api, ListParams};
+use serde_json::json;
+use tests::stage::{SETTLED, Stage, Stop, Told, until};
+
+const TWO: &str = include_str!("../../fixtures/e2e/two-members.yaml");
+
+pub(crate) async fn volumes_grow_and_no_pod_is_touched(stage: &Stage) -> Told {
+    stage.with_client().await?;
+    let cluster = stage.apply(TWO).await?;
+    cluster.until_running().await?;
+    cluster.until_members_are(2).await?;
+    let watcher = cluster.watch().await?;
+    cluster.change(json!({"spec": {"volume": {"size": "2Gi"}}})).await?;
+    let claims: Api<PersistentVolumeClaim> = stage.api();
+    until("every volume has 2Gi", SETTLED, async || {
+        let found = claims.list(&ListParams::default().labels(&cluster.selector())).await?.items;
+        let capacities = found.iter().map(|claim| {
+            let capacity = claim.status.as_ref().and_then(|status| status.capacity.as_ref());
+            capacity
+                .and_then(|capacity| capacity.get("storage"))
+                .map(|size| size.0.clone())
+                .unwrap_or_default()
+        });
+        let capacities: Vec<String> = capacities.collect();
+        if capacities == ["2Gi", "2Gi"] { Ok(()) } else { Stop::failed(format!("{capacities:?}")) }
+    })
+    .await?;
+    cluster.until_running().await?;
+    stage.tell(format!("status: {}", watcher.words().join(", ")));
+
+    // The third member's volume has the new size, too.
+    cluster.change(json!({"spec": {"numberOfInstances": 3}})).await?;
+    cluster.until_members_are(3).await?;
+    let third = claims.get("pgdata-acid-shop-2").await?;
+    let asked = third.spec.and_then(|spec| spec.resources).and_then(|resources| resources.requests);
+    assert_eq!(asked.unwrap_or_default()["storage"].0, "2Gi");
+    assert_eq!(watcher.recreated(), Vec::<String>::new(), "nobody was touched");
+    Ok(())
+}
