@@ -25,7 +25,6 @@ use kube::runtime::controller::Action;
 use shared::api::{LastStep, Postgresql};
 use shared::build::{Resources, build};
 use shared::cluster::Cluster;
-use shared::config::OperatorConfig;
 use shared::observed::Observed;
 use shared::plan;
 use shared::rollout::{self, Applied, Step, WaitReason};
@@ -118,7 +117,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     outcome.record(volumes::grow(&cluster, &seen.volumes_to_grow, ctx).await);
     let orphans = plan::orphans(&cluster, &seen.resources, &desired);
     outcome.record(apply::remove_orphans(&orphans, ctx).await);
-    let next = next_in_turn(&cluster, &desired, &applied, &mut seen.observed, &config, ctx);
+    let next = next_in_turn(&cluster, &desired, &applied, &mut seen.observed, ctx);
     match step::take(&next, manifest, &seen, ctx).await {
         Ok(taken) => outcome.taken = taken,
         Err(error) => outcome.record(Err(error)),
@@ -138,7 +137,6 @@ fn next_in_turn(
     desired: &Resources,
     applied: &Applied,
     seen: &mut Observed,
-    config: &OperatorConfig,
     ctx: &Context,
 ) -> Step {
     let now = ctx.now();
@@ -153,7 +151,7 @@ fn next_in_turn(
         }
         return wanted;
     }
-    let limit = Some(config.general.max_rolling_clusters).filter(|limit| *limit > 0);
+    let limit = Some(ctx.config().general.max_rolling_clusters).filter(|limit| *limit > 0);
     if ctx.rolling.take(&this, limit, now) { wanted } else { held_back }
 }
 

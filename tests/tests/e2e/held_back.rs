@@ -57,7 +57,8 @@ pub(crate) async fn an_update_waits_for_its_maintenance_window(stage: &Stage) ->
         match ready["reason"].as_str() {
             Some("WaitingForMaintenanceWindow") => {
                 assert_eq!(status["PostgresClusterStatus"], "Running");
-                Ok(stage.tell(ready["message"].as_str().unwrap_or_default()))
+                stage.tell(ready["message"].as_str().unwrap_or_default());
+                Ok(())
             }
             other => Stop::failed(format!("{other:?}")),
         }
