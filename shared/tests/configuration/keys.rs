@@ -12,6 +12,7 @@ pub(crate) const KEYS: &[(&str, &str, &str, &str)] = &[
     ("kubernetes_use_configmaps", "false", "", "false"),
     ("docker_image", "spilo:next", "", r#""spilo:next""#),
     ("workers", "16", "", "16"),
+    ("max_rolling_clusters", "3", "", "3"),
     ("resync_period", "1h", "", r#""1h""#),
     ("repair_period", "90s", "", r#""1m30s""#),
     ("enable_maintenance_windows", "false", "", "false"),
