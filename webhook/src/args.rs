@@ -51,6 +51,10 @@ pub struct Serve {
     /// Name of the ConfigMap, `[namespace/]name`; ignored when an OperatorConfiguration is named.
     #[arg(long, env = "CONFIG_MAP_NAME", default_value = "")]
     pub config_map: String,
+    /// Also watch the names of Secrets, to warn of those that are missing. Needs the right to list Secrets in all
+    /// namespaces, which includes the right to read them.
+    #[arg(long, env = "WEBHOOK_WATCH_SECRETS", default_value_t = false)]
+    pub watch_secrets: bool,
     /// Seconds between "not ready" and closing the listeners, for others to learn of it.
     #[arg(long, env = "WEBHOOK_DRAIN_SECONDS", default_value_t = 5)]
     pub drain_seconds: u64,

@@ -3,6 +3,7 @@
 //! ```text
 //!   args ─► serve ─┬─ tls            the certificate, swapped when its files change
 //!                  ├─ configuration  the operator's configuration, watched
+//!                  ├─ surroundings   what stands around manifests in Kubernetes, watched
 //!                  ├─ metrics
 //!                  └─ routes ─► review ─► mutate, validate ─► shared::admission
 //!   offline ───────────────────────────────────────────────► shared::admission
@@ -20,5 +21,6 @@ pub mod offline;
 pub mod review;
 pub mod routes;
 pub mod serve;
+pub mod surroundings;
 pub mod tls;
 pub mod validate;

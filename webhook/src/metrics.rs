@@ -18,6 +18,11 @@ struct ReviewLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WebhookLabels {
     webhook: &'static str,
 }
@@ -27,6 +32,7 @@ pub struct Metrics {
     registry: Registry,
     reviews: Family<ReviewLabels, Counter>,
     seconds: Family<WebhookLabels, Histogram>,
+    watch_failed: Family<KindLabels, Gauge>,
     /// End of the served certificate's validity, in seconds since 1970.
     pub certificate_not_after: Gauge,
     /// 1 while the certificate files hold something that cannot be served.
@@ -42,11 +48,17 @@ impl Default for Metrics {
         let seconds = Family::<WebhookLabels, Histogram>::new_with_constructor(|| {
             Histogram::new([0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0])
         });
+        let watch_failed = Family::<KindLabels, Gauge>::default();
         let certificate_not_after = Gauge::default();
         let certificate_rejected = Gauge::default();
         let configuration_invalid = Gauge::default();
         registry.register("reviews", "Reviews answered, by operation and outcome", reviews.clone());
         registry.register("review_seconds", "Time from body to answer", seconds.clone());
+        registry.register(
+            "watch_failed",
+            "1 while a kind cannot be watched and there are no warnings about it",
+            watch_failed.clone(),
+        );
         registry.register(
             "certificate_not_after_seconds",
             "End of the served certificate's validity",
@@ -66,6 +78,7 @@ impl Default for Metrics {
             registry,
             reviews,
             seconds,
+            watch_failed,
             certificate_not_after,
             certificate_rejected,
             configuration_invalid,
@@ -84,6 +97,11 @@ impl Metrics {
     ) {
         self.reviews.get_or_create(&ReviewLabels { webhook, operation, outcome }).inc();
         self.seconds.get_or_create(&WebhookLabels { webhook }).observe(took.as_secs_f64());
+    }
+
+    /// Whether a kind can be watched.
+    pub fn watching(&self, kind: &'static str, works: bool) {
+        self.watch_failed.get_or_create(&KindLabels { kind }).set(i64::from(!works));
     }
 
     /// Everything, in the OpenMetrics text format.

@@ -25,8 +25,8 @@ use crate::configuration::{Current, Source};
 use crate::metrics::Metrics;
 use crate::mutate::mutate;
 use crate::review::Request;
+use crate::surroundings::World;
 use crate::validate::{Circumstances, validate};
-use shared::config::OperatorConfig;
 
 /// The largest review the API server sends.
 const BODY_LIMIT: usize = 7 * 1024 * 1024;
@@ -44,6 +44,8 @@ pub struct App {
     pub draining: watch::Receiver<bool>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// What stands around manifests in Kubernetes.
+    pub world: Arc<World>,
     /// Today's date in UTC; a function, so tests can choose the day.
     pub today: fn() -> Date,
 }
@@ -136,9 +138,13 @@ async fn judge(webhook: Webhook, app: &App, body: &[u8]) -> (&'static str, &'sta
         return (operation, "unready", response);
     };
     // Off the connection's task: a check that panics costs an answer, not the connection and its other requests.
-    let (source, today) = (Arc::clone(&app.source), (app.today)());
+    let (source, world, today) = (Arc::clone(&app.source), Arc::clone(&app.world), (app.today)());
     let judged = tokio::task::spawn_blocking(move || {
-        let verdict = decide(webhook, &request, &config, &source, today);
+        let circumstances = Circumstances { config: &config, source: &source, today, world: &world };
+        let verdict = match webhook {
+            Webhook::Mutate => mutate(&request, &config),
+            Webhook::Validate => validate(&request, &circumstances),
+        };
         let outcome = verdict.label();
         debug!(kind = request.kind.kind, namespace = request.namespace, operation, outcome, "reviewed");
         Answer::new(&request, verdict).map(|answer| (outcome, answer))
@@ -153,19 +159,6 @@ async fn judge(webhook: Webhook, app: &App, body: &[u8]) -> (&'static str, &'sta
             error!(%error, "a check did not finish");
             (operation, "failed", internal("a check of the webhook did not finish; its log says which"))
         }
-    }
-}
-
-fn decide(
-    webhook: Webhook,
-    request: &Request,
-    config: &OperatorConfig,
-    source: &Source,
-    today: Date,
-) -> Verdict {
-    match webhook {
-        Webhook::Mutate => mutate(request, config),
-        Webhook::Validate => validate(request, &Circumstances { config, source, today }),
     }
 }
 

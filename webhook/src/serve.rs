@@ -35,6 +35,7 @@ use crate::args::Serve;
 use crate::configuration;
 use crate::metrics::Metrics;
 use crate::routes::{self, App};
+use crate::surroundings::World;
 use crate::tls::{Certificate, Files, LOOK_EVERY, TlsError};
 
 const MOST_CONNECTIONS: usize = 1024;
@@ -85,11 +86,13 @@ pub async fn serve(args: Serve) -> Result<(), ServeError> {
     let (draining, is_draining) = watch::channel(false);
     let (closed, is_closed) = watch::channel(false);
     let source = args.source();
+    let world = Arc::new(World::default());
     let app = App {
         configuration: current,
         source: Arc::new(source.clone()),
         draining: is_draining,
         metrics: Arc::clone(&metrics),
+        world: Arc::clone(&world),
         today,
     };
     let reviews = listen(args.listen).await?;
@@ -97,6 +100,7 @@ pub async fn serve(args: Serve) -> Result<(), ServeError> {
     info!(reviews = %args.listen, probes = %args.probes, ?source, "listening");
 
     tokio::spawn(certificate.follow(LOOK_EVERY));
+    world.watch(&client, args.watch_secrets, &metrics);
     tokio::spawn(configuration::follow(client, source, config, metrics));
     let reviews = tokio::spawn(accept(reviews, tls, routes::reviews(app.clone()), is_closed.clone()));
     let probes = axum::serve(probes, routes::probes(app)).with_graceful_shutdown(until(is_closed));

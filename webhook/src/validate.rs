@@ -1,4 +1,4 @@
-//! Judges a change: manifests, deletions, and the operator's own configuration. Asked by `routes` for `/validate`.
+//! Judges a change: manifests, deletions, teams, and the operator's own configuration. Asked by `routes` for `/validate`.
 //!
 //! What must always pass: an update that leaves the specification as it was (its labels may still have an effect, which
 //! is told), and anything done to an object that is being deleted. An old manifest that is invalid by today's rules must still be able to lose its finalizer.
@@ -7,13 +7,18 @@ use jiff::civil::Date;
 use kube::core::admission::Operation;
 
 use crate::answer::Verdict;
-use crate::configuration::{self, Source};
+use crate::configuration::{self, Held, Source};
 use crate::review::Request;
-use shared::admission;
+use crate::surroundings::World;
+use shared::admission::{self, surroundings::Surroundings};
 use shared::config::OperatorConfig;
+use shared::plan::Change;
 
 /// The kind of manifests.
 pub const POSTGRESQL: &str = "postgresql";
+
+/// The kind of teams.
+const TEAM: &str = "PostgresTeam";
 
 /// What judging needs beside the request.
 pub struct Circumstances<'a> {
@@ -23,6 +28,8 @@ pub struct Circumstances<'a> {
     pub source: &'a Source,
     /// Today's date in UTC.
     pub today: Date,
+    /// What stands around in Kubernetes.
+    pub world: &'a World,
 }
 
 /// Whether the change may happen, and what it is going to do.
@@ -32,50 +39,80 @@ pub fn validate(request: &Request, circumstances: &Circumstances<'_>) -> Verdict
     }
     match request.kind.kind.as_str() {
         POSTGRESQL => manifest(request, circumstances),
-        configuration::OBJECT_KIND if !request.leaves("configuration") => configuration(request),
-        configuration::MAP_KIND if is_source(request, circumstances.source) && !request.leaves("data") => {
-            configuration(request)
+        configuration::OBJECT_KIND if !request.leaves("configuration") => {
+            configuration(request, circumstances)
         }
+        configuration::MAP_KIND if is_source(request, circumstances.source) && !request.leaves("data") => {
+            configuration(request, circumstances)
+        }
+        TEAM => team(request),
         _ => Verdict::Passed,
     }
 }
 
 fn manifest(request: &Request, circumstances: &Circumstances<'_>) -> Verdict {
-    let Circumstances { config, today, .. } = circumstances;
+    let Circumstances { config, today, world, .. } = circumstances;
     match request.operation {
         Operation::Delete => match request.old_object() {
             Some(old) => admission::review_deletion(old, config, *today)
-                .map_or_else(Verdict::Denied, |()| Verdict::Allowed { warnings: Vec::new() }),
+                .map_or_else(Verdict::Denied, |lost| Verdict::Allowed { warnings: lines(&lost) }),
             None => Verdict::Passed,
         },
         Operation::Create | Operation::Update => match request.object() {
-            Some(new) => match admission::review(request.old_object(), new, config) {
-                Ok(changes) if changes.is_empty() && request.leaves("spec") => Verdict::Passed,
-                Ok(changes) => {
-                    Verdict::Allowed { warnings: changes.iter().map(ToString::to_string).collect() }
+            Some(new) => {
+                match admission::review_among(request.old_object(), new, config, &around(request, world)) {
+                    Ok(changes) if changes.is_empty() && request.leaves("spec") => Verdict::Passed,
+                    Ok(changes) => Verdict::Allowed { warnings: lines(&changes) },
+                    Err(errors) => Verdict::Denied(errors),
                 }
-                Err(errors) => Verdict::Denied(errors),
-            },
+            }
             None => Verdict::Passed,
         },
         Operation::Connect => Verdict::Passed,
     }
 }
 
+fn lines(changes: &[Change]) -> Vec<String> {
+    changes.iter().map(ToString::to_string).collect()
+}
+
+/// What stands around the manifest of a request.
+fn around(request: &Request, world: &World) -> Surroundings {
+    world.around(request.namespace.as_deref().unwrap_or_default())
+}
+
+/// Whether a configuration is the one that the operator goes by.
 fn is_source(request: &Request, source: &Source) -> bool {
-    match source {
-        Source::ConfigMap(at) => {
-            request.namespace.as_ref() == Some(&at.namespace) && request.name() == at.name
-        }
-        Source::Defaults | Source::Object(_) => false,
+    let (kind, at) = match source {
+        Source::ConfigMap(at) => (configuration::MAP_KIND, at),
+        Source::Object(at) => (configuration::OBJECT_KIND, at),
+        Source::Defaults => return false,
+    };
+    request.kind.kind == kind
+        && request.namespace.as_ref() == Some(&at.namespace)
+        && request.name() == at.name
+}
+
+/// Every mistake in a new operator configuration, and of the one that the operator goes by what it does to the clusters.
+/// Deleting one is allowed: the last one read stays in force.
+fn configuration(request: &Request, circumstances: &Circumstances<'_>) -> Verdict {
+    let Some(new) = request.object() else { return Verdict::Passed };
+    let held = if is_source(request, circumstances.source) {
+        Held { in_force: Some(circumstances.config), clusters: circumstances.world.manifests() }
+    } else {
+        Held::default()
+    };
+    match configuration::review(request.old_object(), new, &held) {
+        Ok(warnings) => Verdict::Allowed { warnings },
+        Err(errors) => Verdict::Denied(errors),
     }
 }
 
-/// Every mistake in a new operator configuration. Deleting one is allowed: the last one read stays in force.
-fn configuration(request: &Request) -> Verdict {
-    match request.object().map(|new| configuration::review(request.old_object(), new)) {
+/// Every mistake in a `PostgresTeam`. Deleting one is allowed: the roles stay in the databases.
+fn team(request: &Request) -> Verdict {
+    match request.object().map(|new| admission::review_team(request.old_object(), new, &[])) {
         None => Verdict::Passed,
-        Some(Ok(warnings)) => Verdict::Allowed { warnings },
+        Some(Ok(changes)) => Verdict::Allowed { warnings: lines(&changes) },
         Some(Err(errors)) => Verdict::Denied(errors),
     }
 }

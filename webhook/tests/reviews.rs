@@ -15,6 +15,7 @@ use tower::ServiceExt;
 use webhook::configuration::{Place, Source};
 use webhook::metrics::Metrics;
 use webhook::routes::{App, probes, reviews};
+use webhook::surroundings::World;
 
 struct Webhook {
     app: App,
@@ -35,6 +36,7 @@ impl Webhook {
             source: Arc::new(source),
             draining: is_draining,
             metrics: Arc::new(Metrics::default()),
+            world: Arc::new(World::default()),
             today: || "2026-03-01".parse().unwrap(),
         };
         Self { app, configuration, draining }

@@ -32,7 +32,8 @@ pub(super) fn pod_template(cluster: &Cluster) -> PodTemplateSpec {
     template
 }
 
-fn pod_spec(cluster: &Cluster) -> PodSpec {
+/// The pods themselves, without what is written on them.
+pub(crate) fn pod_spec(cluster: &Cluster) -> PodSpec {
     let pod = &cluster.pod;
     let (security, none) = (&pod.security, |empty: bool| !empty);
     PodSpec {

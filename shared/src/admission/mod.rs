@@ -3,6 +3,9 @@
 //! The fact to know: a manifest is read as raw JSON first. Violations of the CRD's schema are collected, what cannot be
 //! read is put aside, and all checks run on the rest, so that one answer holds everything a user has to fix.
 
+pub mod configuration;
+pub mod surroundings;
+
 use jiff::civil::Date;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
@@ -14,6 +17,7 @@ use crate::field::{FieldErrors, FieldPath, Reason};
 use crate::plan::{self, Change, Effect};
 use crate::schema::{self, Violation};
 use crate::{defaults, validation};
+use surroundings::Surroundings;
 
 /// The manifest with the defaults written in; for a new object.
 ///
@@ -46,15 +50,32 @@ pub fn mutate_update(old: &Value, manifest: &Value, config: &OperatorConfig) -> 
 /// Everything that is wrong with a new manifest, or that an update makes wrong. An update that leaves the spec alone
 /// is never refused: an old invalid manifest must still be able to lose its finalizer.
 pub fn review(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Result<Vec<Change>, FieldErrors> {
+    review_among(old, new, config, &Surroundings::default())
+}
+
+/// As [`review`], with what stands around the manifest in Kubernetes.
+///
+/// # Errors
+/// As [`review`]; and a name that another cluster's objects have.
+pub fn review_among(
+    old: Option<&Value>,
+    new: &Value,
+    config: &OperatorConfig,
+    around: &Surroundings,
+) -> Result<Vec<Change>, FieldErrors> {
     if let Some(old) = old.filter(|old| leaves_spec_alone(old, new)) {
         let same = ["labels", "annotations"].map(|key| format!("/metadata/{key}"));
         let same = same.iter().all(|at| old.pointer(at) == new.pointer(at));
         return Ok(if same { Vec::new() } else { planned(old, new, config) });
     }
-    let Examined { manifest, errors, standing } = examine(old, new, config);
+    let Examined { before, manifest, mut errors, standing } = examine(old, new, config);
+    let found = surroundings::look(before.as_ref(), &manifest, config, around);
+    errors.extend(found.errors);
     errors.into_result()?;
     let changes = old.map(|old| planned(old, new, config)).unwrap_or_default();
-    Ok(joined(told(&manifest, &standing, config), changes))
+    let mut told = told(&manifest, &standing, config);
+    told.extend(found.warnings);
+    Ok(joined(told, changes))
 }
 
 /// What changing one raw manifest into another does.
@@ -99,28 +120,25 @@ pub fn review_typed(
     Ok(joined(told(new, &standing, config), changes))
 }
 
-/// What changing the operator's configuration does to the clusters of these manifests: one line for each option that
-/// touches any.
-pub fn review_configuration(
-    old: &OperatorConfig,
-    new: &OperatorConfig,
-    manifests: &[Postgresql],
-) -> Vec<Change> {
-    plan::plan_configuration(old, new, manifests)
-}
-
-/// Whether the manifest may be deleted `today`.
+/// Whether the manifest may be deleted `today`, and what is lost with it.
 ///
 /// # Errors
 /// The annotations that the configuration asks for and the manifest lacks.
-pub fn review_deletion(manifest: &Value, config: &OperatorConfig, today: Date) -> Result<(), FieldErrors> {
-    let mut errors = FieldErrors::default();
-    validation::deletion(&decode(manifest, &mut FieldErrors::default()), config, today, &mut errors);
-    errors.into_result()
+pub fn review_deletion(
+    manifest: &Value,
+    config: &OperatorConfig,
+    today: Date,
+) -> Result<Vec<Change>, FieldErrors> {
+    let (mut errors, manifest) = (FieldErrors::default(), decode(manifest, &mut FieldErrors::default()));
+    validation::deletion(&manifest, config, today, &mut errors);
+    errors.into_result()?;
+    Ok(vec![validation::loss(&manifest, config)])
 }
 
 /// What a manifest says and what is wrong with it.
 struct Examined {
+    /// The old manifest, as far as it can be read.
+    before: Option<Postgresql>,
     /// The manifest as far as it can be read.
     manifest: Postgresql,
     /// What keeps it from being accepted.
@@ -134,15 +152,16 @@ fn examine(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Examine
     let new = Readable::of(new);
     let mut checked = FieldErrors::default();
     validation::check(&new.manifest, config, &mut checked);
-    let mut before = FieldErrors::default();
+    let (mut before, mut errors_before) = (None, FieldErrors::default());
     if let Some(old) = old.map(Readable::of) {
         validation::transitions(&old.manifest, &new.manifest, config, &mut checked);
         let mut old_checked = FieldErrors::default();
         validation::check(&old.manifest, config, &mut old_checked);
-        before = merged(old.violations, old.unreadable, &old_checked);
+        errors_before = merged(old.violations, old.unreadable, &old_checked);
+        before = Some(old.manifest);
     }
-    let (errors, standing) = apart(merged(new.violations, new.unreadable, &checked), &before);
-    Examined { manifest: new.manifest, errors, standing }
+    let (errors, standing) = apart(merged(new.violations, new.unreadable, &checked), &errors_before);
+    Examined { before, manifest: new.manifest, errors, standing }
 }
 
 /// A manifest as far as it can be read, and what could not be.
@@ -357,7 +376,11 @@ mod tests {
         config.kubernetes.delete_annotation_name_key = Some("delete-name".to_owned());
         let today = jiff::civil::date(2026, 11, 22);
         assert_eq!(review_deletion(&valid(), &config, today).unwrap_err().len(), 2);
+        let mut of_another_day = json!({ "delete-date": "2026-11-21", "delete-name": "acid-minimal" });
+        assert!(
+            review_deletion(&with("/metadata/annotations", of_another_day.take()), &config, today).is_err()
+        );
         let annotations = json!({ "delete-date": "2026-11-22", "delete-name": "acid-minimal" });
-        assert_eq!(review_deletion(&with("/metadata/annotations", annotations), &config, today), Ok(()));
+        assert!(review_deletion(&with("/metadata/annotations", annotations), &config, today).is_ok());
     }
 }

@@ -1,0 +1,128 @@
+//! What stands around manifests in Kubernetes, kept by watches: what `shared::admission::surroundings` decides by.
+//!
+//! Nothing is ever asked on the way of a request. A watch that may not be, or cannot be, costs the warnings it would
+//! have fed and nothing else: readiness does not wait for any of this, a metric and one line of the log say so. The
+//! surprise: Secrets are watched only when asked for (`--watch-secrets`), because Kubernetes knows no right to see the
+//! names of Secrets without their data.
+//!
+//! ```text
+//!   watch per kind ─► what decisions need of an object ─► shelf: namespace ─► name ─► thing
+//!                                                           └─ a review takes the maps of its namespace (an Arc each)
+//! ```
+
+mod follow;
+mod shelf;
+mod take;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, LimitRangeItem, Namespace, Secret};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use shared::admission::surroundings::{Level, Quota, StorageClass, StoredManifest, Surroundings};
+use shared::api::Postgresql;
+
+use crate::metrics::Metrics;
+use crate::validate::POSTGRESQL;
+pub use shelf::Shelf;
+
+/// The name under which things are kept that stand in no namespace.
+const NOWHERE: &str = "";
+
+/// Everything that is known, by kind.
+#[derive(Default)]
+pub struct World {
+    /// The manifests.
+    pub clusters: Shelf<StoredManifest>,
+    /// The StorageClasses.
+    pub storage_classes: Shelf<StorageClass>,
+    /// The PriorityClasses.
+    pub priority_classes: Shelf<()>,
+    /// What Pod Security enforces, by namespace.
+    pub namespaces: Shelf<Level>,
+    /// The ResourceQuotas.
+    pub quotas: Shelf<Quota>,
+    /// The LimitRanges.
+    pub limit_ranges: Shelf<Vec<LimitRangeItem>>,
+    /// The names of Secrets.
+    pub secrets: Shelf<()>,
+    /// The names of ConfigMaps.
+    pub config_maps: Shelf<()>,
+}
+
+impl World {
+    /// What stands around a manifest of `namespace`.
+    pub fn around(&self, namespace: &str) -> Surroundings {
+        Surroundings {
+            storage_classes: self.storage_classes.of(NOWHERE),
+            priority_classes: self.priority_classes.of(NOWHERE),
+            pod_security: self.namespaces.of(NOWHERE).and_then(|all| all.get(namespace).copied()),
+            quotas: self.quotas.of(namespace),
+            limit_ranges: self.limit_ranges.of(namespace),
+            secrets: self.secrets.of(namespace),
+            config_maps: self.config_maps.of(namespace),
+            clusters: self.clusters.of(namespace),
+        }
+    }
+
+    /// All manifests that can be read; `None` when they are not known.
+    pub fn manifests(&self) -> Option<Vec<Postgresql>> {
+        let all = self.clusters.all()?;
+        let all = all.iter().flat_map(|(_, named)| named.values());
+        Some(all.filter_map(StoredManifest::typed).collect())
+    }
+
+    /// Watches everything for as long as the process lives; Secrets only when `secrets` says so.
+    pub fn watch(self: &Arc<Self>, client: &Client, secrets: bool, metrics: &Arc<Metrics>) {
+        let all = Start { world: self, metrics };
+        let kind = GroupVersionKind::gvk("acid.zalan.do", "v1", POSTGRESQL);
+        let resource = ApiResource::from_gvk_with_plural(&kind, "postgresqls");
+        let manifests: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        all.keep("postgresqls", manifests, |world| &world.clusters, take::manifest);
+        all.keep(
+            "storageclasses",
+            Api::all(client.clone()),
+            |world| &world.storage_classes,
+            take::storage_class,
+        );
+        all.keep("resourcequotas", Api::all(client.clone()), |world| &world.quotas, take::quota);
+        all.keep("limitranges", Api::all(client.clone()), |world| &world.limit_ranges, take::limit_range);
+        all.keep(
+            "priorityclasses",
+            names::<PriorityClass>(client),
+            |world| &world.priority_classes,
+            take::name,
+        );
+        all.keep("namespaces", names::<Namespace>(client), |world| &world.namespaces, take::level);
+        all.keep("configmaps", names::<ConfigMap>(client), |world| &world.config_maps, take::name);
+        if secrets {
+            all.keep("secrets", names::<Secret>(client), |world| &world.secrets, take::name);
+        }
+    }
+}
+
+/// The metadata of all objects of a kind.
+fn names<K: Resource<DynamicType = ()>>(client: &Client) -> Api<PartialObjectMeta<K>> {
+    Api::all(client.clone())
+}
+
+/// What every watch is started with.
+struct Start<'a> {
+    world: &'a Arc<World>,
+    metrics: &'a Arc<Metrics>,
+}
+
+impl Start<'_> {
+    /// Keeps what `take` makes of each object of a kind.
+    fn keep<K, T>(&self, kind: &'static str, api: Api<K>, shelf: fn(&World) -> &Shelf<T>, take: fn(&K) -> T)
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+        T: Clone + Send + Sync + 'static,
+    {
+        let (world, metrics) = (Arc::clone(self.world), Arc::clone(self.metrics));
+        tokio::spawn(async move { follow::follow(kind, api, shelf(&world), take, &metrics).await });
+    }
+}
