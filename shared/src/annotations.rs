@@ -20,6 +20,8 @@ pub const UPGRADE_FAILED: &str = "last-major-upgrade-failure";
 pub const UPGRADED: &str = "last-major-upgrade-success";
 /// On a manifest: which operator handles it, where several share a Kubernetes.
 pub const CONTROLLER: &str = "acid.zalan.do/controller";
+/// On the operator's configuration: keys, separated by commas, that shall change although clusters break.
+pub const INSIST: &str = "acid.zalan.do/insist";
 /// On a load balancer's Service: the names that external-dns publishes.
 pub const EXTERNAL_DNS: &str = "external-dns.alpha.kubernetes.io/hostname";
 /// On a pod: the AWS role that kube2iam gives it.

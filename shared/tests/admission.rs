@@ -42,7 +42,7 @@ fn answer(case: &Path) -> Result<(), FieldErrors> {
         (None, Some(new)) => admission::mutate(new, &config)?,
         (Some(old), Some(new)) => admission::mutate_update(old, new, &config)?,
         (Some(old), None) => {
-            return admission::review_deletion(old, &config, jiff::civil::date(2026, 11, 22));
+            return admission::review_deletion(old, &config, jiff::civil::date(2026, 11, 22)).map(|_| ());
         }
         (None, None) => panic!("{} has no manifest", case.display()),
     };

@@ -12,7 +12,9 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
-use shared::api::OperatorConfiguration;
+use shared::admission::configuration::{ConfigurationChange, review_configuration};
+use shared::annotations::INSIST;
+use shared::api::{OperatorConfiguration, Postgresql};
 use shared::field::{FieldErrors, FieldPath};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -95,22 +97,39 @@ fn read_map(object: &Value) -> Reading {
     reading
 }
 
+/// What a configuration is held against.
+#[derive(Default)]
+pub struct Held<'a> {
+    /// The configuration in force, where the object that is judged is the one it comes from.
+    pub in_force: Option<&'a OperatorConfig>,
+    /// The clusters there are; `None` when they are not known.
+    pub clusters: Option<Vec<Postgresql>>,
+}
+
 /// What should be known about a new configuration, or about changing `old` into it.
 ///
-/// What would orphan objects of existing clusters is a warning and no error: only those who see the clusters could
-/// say that there are none.
+/// Where the clusters are not known, what would orphan their objects is a warning and no error: only those who see the
+/// clusters could say that there are none.
 ///
 /// # Errors
-/// Everything that is wrong with it.
-pub fn review(old: Option<&Value>, new: &Value) -> Result<Vec<String>, FieldErrors> {
+/// Everything that is wrong with it, and what would break clusters.
+pub fn review(old: Option<&Value>, new: &Value, held: &Held<'_>) -> Result<Vec<String>, FieldErrors> {
     let Reading { config, warnings } = read(new);
     let config = config?;
     let mut lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    if let Some(Ok(before)) = old.map(|old| read(old).config) {
-        let is_map = new.get("kind").and_then(Value::as_str) == Some(MAP_KIND);
-        let kind = if is_map { config::Source::ConfigMap } else { config::Source::Resource };
-        lines.extend(changes_that_orphan(kind, &before, &config).iter().map(ToString::to_string));
-    }
+    let stored = old.and_then(|old| read(old).config.ok());
+    // One that is made anew after it was deleted, or that was invalid, changes what was in force until now.
+    let Some(before) = stored.as_ref().or(held.in_force) else { return Ok(lines) };
+    let is_map = new.get("kind").and_then(Value::as_str) == Some(MAP_KIND);
+    let source = if is_map { config::Source::ConfigMap } else { config::Source::Resource };
+    let Some(manifests) = &held.clusters else {
+        lines.extend(changes_that_orphan(source, before, &config).iter().map(ToString::to_string));
+        return Ok(lines);
+    };
+    let annotations = new.pointer("/metadata/annotations");
+    let insisted = annotations.and_then(|all| all.get(INSIST)).and_then(Value::as_str).unwrap_or_default();
+    let change = ConfigurationChange { source, old: before, new: &config, manifests, insisted };
+    lines.extend(review_configuration(&change)?.iter().map(ToString::to_string));
     Ok(lines)
 }
 
@@ -220,16 +239,20 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_orphans_objects_is_a_warning() {
+    fn a_change_that_orphans_objects_is_a_warning_where_clusters_are_not_known() {
         let map = |label: &str| json!({"kind": "ConfigMap", "data": {"cluster_name_label": label}});
-        assert_eq!(review(Some(&map("cluster-name")), &map("cluster-name")), Ok(Vec::new()));
-        let warnings = review(Some(&map("cluster-name")), &map("name")).unwrap();
+        assert_eq!(
+            review(Some(&map("cluster-name")), &map("cluster-name"), &Held::default()),
+            Ok(Vec::new())
+        );
+        let warnings = review(Some(&map("cluster-name")), &map("name"), &Held::default()).unwrap();
         assert!(warnings.iter().any(|line| line.starts_with("data[cluster_name_label]: ")), "{warnings:?}");
     }
 
     #[test]
     fn a_number_in_a_config_map_is_named_as_a_mistake() {
-        let errors = review(None, &json!({"kind": "ConfigMap", "data": {"workers": 8}})).unwrap_err();
+        let errors = review(None, &json!({"kind": "ConfigMap", "data": {"workers": 8}}), &Held::default())
+            .unwrap_err();
         assert!(errors.to_string().starts_with("data[workers]: must be a string"));
     }
 }

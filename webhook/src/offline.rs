@@ -10,7 +10,7 @@ use shared::field::FieldErrors;
 
 use crate::answer::refusal_text;
 use crate::args::{Plan, Validate};
-use crate::configuration::{self, MAP_KIND, OBJECT_KIND};
+use crate::configuration::{self, Held, MAP_KIND, OBJECT_KIND};
 use crate::validate::POSTGRESQL;
 use shared::admission;
 use shared::config::OperatorConfig;
@@ -72,7 +72,9 @@ pub fn validate(args: &Validate) -> Result<Report, OfflineError> {
         let kind = text_at(&document, "/kind");
         let judged = match kind {
             POSTGRESQL => judge(old_of(&document, &olds), &document, &config),
-            OBJECT_KIND | MAP_KIND => configuration::review(old_of(&document, &olds), &document),
+            OBJECT_KIND | MAP_KIND => {
+                configuration::review(old_of(&document, &olds), &document, &Held::default())
+            }
             _ => continue,
         };
         let name = text_at(&document, "/metadata/name");

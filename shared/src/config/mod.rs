@@ -25,3 +25,4 @@ pub use from_resource::read_resource;
 pub use keys::{Source, one_by_one};
 pub use reading::{Reading, Warning};
 pub use transition::changes_that_orphan;
+pub(crate) use transition::fixed_that_change;

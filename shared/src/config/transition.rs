@@ -48,14 +48,20 @@ const FIXED: &[Fixed] = &[
     ("etcd_host", |old, new| old.general.etcd_host != new.general.etcd_host, STATE),
 ];
 
+/// The settings that existing clusters depend on and that change, each with what that does to clusters.
+pub(crate) fn fixed_that_change(
+    old: &OperatorConfig,
+    new: &OperatorConfig,
+) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let changed = FIXED.iter().filter(|(_, changed, _)| changed(old, new));
+    changed.map(|(leaf, _, consequence)| (*leaf, *consequence))
+}
+
 /// What is wrong with going from `old` to `new` while clusters exist.
 pub fn changes_that_orphan(source: Source, old: &OperatorConfig, new: &OperatorConfig) -> FieldErrors {
     let mut errors = FieldErrors::default();
-    for (leaf, changed, consequence) in FIXED {
-        if changed(old, new) {
-            errors
-                .forbidden(source.path(leaf), format!("may not change while clusters exist: {consequence}"));
-        }
+    for (leaf, consequence) in fixed_that_change(old, new) {
+        errors.forbidden(source.path(leaf), format!("may not change while clusters exist: {consequence}"));
     }
     errors
 }

@@ -32,7 +32,7 @@ use crate::config::OperatorConfig;
 use crate::field::FieldErrors;
 use crate::plan::Change;
 
-pub(crate) use deletion::deletion;
+pub(crate) use deletion::{deletion, loss};
 
 /// Something that must hold of every manifest.
 type Check = fn(&Postgresql, &OperatorConfig, &mut FieldErrors);
