@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clap::Parser as _;
 use serde_json::Value;
 use shared::admission;
 use shared::api::OperatorConfiguration;
@@ -83,6 +84,9 @@ fn judge(command: &str, targets: &[String], verbs: &str) -> Option<String> {
             .get(1)
             .filter(|verb| !verbs.contains(&format!("local-cluster {verb}")))
             .map(|verb| format!("the local cluster has no verb {verb}")),
+        "webhook" => {
+            webhook::args::Args::try_parse_from(&words).err().map(|error| format!("webhook says: {error}"))
+        }
         program if program.contains('/') => {
             (!root().join(program).exists()).then(|| format!("there is no {program}"))
         }
@@ -138,6 +142,25 @@ fn the_readme_names_both_commands_and_ci_runs_its_test_command() {
         read(".ci/run").lines().any(|line| line.trim().starts_with("make test ")),
         ".ci/run does not run `make test`"
     );
+}
+
+#[test]
+fn the_hook_and_the_workflow_call_the_webhook_as_it_can_be_called() {
+    for (name, pointer) in [
+        ("docs/examples/pre-commit-config.yaml", "/repos/0/hooks/0/entry"),
+        ("docs/examples/ci.yaml", "/jobs/validate/steps/1/run"),
+    ] {
+        let file: Value = serde_saphyr::from_str(&read(name)).unwrap();
+        let command =
+            file.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{name}: no command"));
+        let command = command.split(" > ").next().unwrap();
+        // A hook is called with the files that are committed behind it.
+        let words = words(&format!("{command} docs/examples/minimal.yaml"));
+        assert_eq!(words[..2], ["webhook", "validate"], "{name}");
+        if let Err(error) = webhook::args::Args::try_parse_from(&words) {
+            panic!("{name}: {error}");
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::configuration::{Place, Source};
+use crate::offline::report::Format;
 
 /// The admission webhook of the Postgres operator.
 #[derive(Debug, Parser)]
@@ -72,17 +73,36 @@ impl Serve {
 }
 
 /// What to judge.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Validate {
-    /// File with manifests or an operator configuration; `-` for standard input.
-    #[arg(short, long, value_name = "FILE")]
-    pub file: PathBuf,
-    /// File with the manifests as they are stored, for what the change is going to do.
-    #[arg(long, value_name = "FILE")]
+    /// File or folder with manifests, teams or an operator configuration; `-` for standard input. May be repeated.
+    #[arg(short, long, value_name = "PATH")]
+    pub file: Vec<PathBuf>,
+    /// More of them: hooks append the files that are committed.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// File or folder with the objects as they are stored, for what the change is going to do.
+    #[arg(long, value_name = "PATH", conflicts_with = "against")]
     pub old: Option<PathBuf>,
+    /// A kubeconfig: the objects as they are stored in its cluster.
+    #[arg(long, value_name = "KUBECONFIG")]
+    pub against: Option<PathBuf>,
     /// File with the operator configuration (either kind); the built-in defaults without it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// The form of the report.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+    /// Pass over files that are no YAML, and be content when there is nothing to judge.
+    #[arg(long)]
+    pub pass_over: bool,
+}
+
+impl Validate {
+    /// Everything that is to be judged.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.file.iter().chain(&self.paths).cloned().collect()
+    }
 }
 
 /// What to compare.

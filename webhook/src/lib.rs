@@ -4,6 +4,7 @@
 //!   args ─► serve ─┬─ tls            the certificate, swapped when its files change
 //!                  ├─ configuration  the operator's configuration, watched
 //!                  ├─ surroundings   what stands around manifests in Kubernetes, watched
+//!                  ├─ audit          stored manifests that would be rejected today
 //!                  ├─ metrics
 //!                  └─ routes ─► review ─► mutate, validate ─► shared::admission
 //!   offline ───────────────────────────────────────────────► shared::admission
@@ -14,6 +15,7 @@
 
 pub mod answer;
 pub mod args;
+pub mod audit;
 pub mod configuration;
 pub mod metrics;
 pub mod mutate;

@@ -12,7 +12,7 @@ use webhook::{offline, serve};
 fn main() -> ExitCode {
     match Args::parse().command {
         Command::Serve(args) => run(args),
-        Command::Validate(args) => print(offline::validate(&args)),
+        Command::Validate(args) => print(validate(&args)),
         Command::Plan(args) => print(offline::plan(&args)),
     }
 }
@@ -25,6 +25,11 @@ fn print(judged: Result<offline::Report, offline::OfflineError>) -> ExitCode {
         }
         Err(error) => failed(&error),
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn validate(args: &webhook::args::Validate) -> Result<offline::Report, offline::OfflineError> {
+    offline::validate(args).await
 }
 
 #[tokio::main]

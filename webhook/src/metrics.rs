@@ -1,5 +1,6 @@
 //! What `/metrics` shows. Labels are fixed words, never data.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -23,6 +24,11 @@ struct KindLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CategoryLabels {
+    category: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WebhookLabels {
     webhook: &'static str,
 }
@@ -33,6 +39,7 @@ pub struct Metrics {
     reviews: Family<ReviewLabels, Counter>,
     seconds: Family<WebhookLabels, Histogram>,
     watch_failed: Family<KindLabels, Gauge>,
+    stored_invalid: Family<CategoryLabels, Gauge>,
     /// End of the served certificate's validity, in seconds since 1970.
     pub certificate_not_after: Gauge,
     /// 1 while the certificate files hold something that cannot be served.
@@ -49,6 +56,7 @@ impl Default for Metrics {
             Histogram::new([0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0])
         });
         let watch_failed = Family::<KindLabels, Gauge>::default();
+        let stored_invalid = Family::<CategoryLabels, Gauge>::default();
         let certificate_not_after = Gauge::default();
         let certificate_rejected = Gauge::default();
         let configuration_invalid = Gauge::default();
@@ -58,6 +66,11 @@ impl Default for Metrics {
             "watch_failed",
             "1 while a kind cannot be watched and there are no warnings about it",
             watch_failed.clone(),
+        );
+        registry.register(
+            "stored_invalid",
+            "Stored manifests that would be rejected today, by what is wrong",
+            stored_invalid.clone(),
         );
         registry.register(
             "certificate_not_after_seconds",
@@ -79,6 +92,7 @@ impl Default for Metrics {
             reviews,
             seconds,
             watch_failed,
+            stored_invalid,
             certificate_not_after,
             certificate_rejected,
             configuration_invalid,
@@ -102,6 +116,14 @@ impl Metrics {
     /// Whether a kind can be watched.
     pub fn watching(&self, kind: &'static str, works: bool) {
         self.watch_failed.get_or_create(&KindLabels { kind }).set(i64::from(!works));
+    }
+
+    /// How many stored manifests would be rejected today, by category.
+    pub fn audited(&self, categories: &BTreeMap<&'static str, i64>) {
+        self.stored_invalid.clear();
+        for (category, count) in categories {
+            self.stored_invalid.get_or_create(&CategoryLabels { category }).set(*count);
+        }
     }
 
     /// Everything, in the OpenMetrics text format.

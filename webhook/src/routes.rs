@@ -7,8 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Request as HttpRequest, State};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request as HttpRequest, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -30,8 +29,10 @@ use crate::validate::{Circumstances, validate};
 
 /// The largest review the API server sends.
 const BODY_LIMIT: usize = 7 * 1024 * 1024;
-/// The API server waits five seconds; a body that takes longer will not be missed.
+/// The API server waits five seconds for a manifest; a body that takes longer will not be missed.
 const BODY_TIME: Duration = Duration::from_secs(5);
+/// It waits fifteen for a configuration, whose effects on all clusters are told.
+const JUDGING_TIME: Duration = Duration::from_secs(15);
 
 /// What the routes share.
 #[derive(Clone)]
@@ -68,8 +69,8 @@ impl Webhook {
 /// What the API server calls.
 pub fn reviews(app: App) -> Router {
     Router::new()
-        .route("/mutate", post(|state, body| answer(Webhook::Mutate, state, body)))
-        .route("/validate", post(|state, body| answer(Webhook::Validate, state, body)))
+        .route("/mutate", post(|state, request| answer(Webhook::Mutate, state, request)))
+        .route("/validate", post(|state, request| answer(Webhook::Validate, state, request)))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(app.clone(), close_when_draining))
         .with_state(app)
@@ -101,26 +102,32 @@ async fn metrics(State(app): State<App>) -> Response {
 
 /// Tells the API server to open its next connection elsewhere: it keeps connections for as long as it can.
 async fn close_when_draining(State(app): State<App>, request: HttpRequest, next: Next) -> Response {
-    let mut response = match tokio::time::timeout(BODY_TIME, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => failure(StatusCode::REQUEST_TIMEOUT, "Timeout", "the body did not arrive in time"),
-    };
+    let mut response = next.run(request).await;
     if *app.draining.borrow() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-async fn answer(webhook: Webhook, State(app): State<App>, body: Result<Bytes, BytesRejection>) -> Response {
+async fn answer(webhook: Webhook, State(app): State<App>, request: HttpRequest) -> Response {
     let began = Instant::now();
-    let (operation, outcome, response) = match body {
-        Ok(body) => judge(webhook, &app, &body).await,
-        Err(rejection) => {
-            ("unknown", "bad", failure(rejection.status(), "BadRequest", &rejection.body_text()))
-        }
-    };
+    let (operation, outcome, response) =
+        match tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await {
+            Ok(Ok(body)) => match tokio::time::timeout(JUDGING_TIME, judge(webhook, &app, &body)).await {
+                Ok(judged) => judged,
+                Err(_) => ("unknown", "late", late("the review could not be judged in time")),
+            },
+            Ok(Err(rejection)) => {
+                ("unknown", "bad", failure(rejection.status(), "BadRequest", &rejection.body_text()))
+            }
+            Err(_) => ("unknown", "bad", late("the body did not arrive in time")),
+        };
     app.metrics.reviewed(webhook.label(), operation, outcome, began.elapsed());
     response
+}
+
+fn late(words: &str) -> Response {
+    failure(StatusCode::REQUEST_TIMEOUT, "Timeout", words)
 }
 
 /// The operation and outcome for the metrics, and the response.

@@ -32,11 +32,11 @@ use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use crate::args::Serve;
-use crate::configuration;
 use crate::metrics::Metrics;
 use crate::routes::{self, App};
 use crate::surroundings::World;
 use crate::tls::{Certificate, Files, LOOK_EVERY, TlsError};
+use crate::{audit, configuration};
 
 const MOST_CONNECTIONS: usize = 1024;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -101,6 +101,7 @@ pub async fn serve(args: Serve) -> Result<(), ServeError> {
 
     tokio::spawn(certificate.follow(LOOK_EVERY));
     world.watch(&client, args.watch_secrets, &metrics);
+    tokio::spawn(audit::follow(world, app.configuration.clone(), Arc::clone(&metrics)));
     tokio::spawn(configuration::follow(client, source, config, metrics));
     let reviews = tokio::spawn(accept(reviews, tls, routes::reviews(app.clone()), is_closed.clone()));
     let probes = axum::serve(probes, routes::probes(app)).with_graceful_shutdown(until(is_closed));

@@ -18,7 +18,7 @@ use shared::plan::Change;
 pub const POSTGRESQL: &str = "postgresql";
 
 /// The kind of teams.
-const TEAM: &str = "PostgresTeam";
+pub const TEAM: &str = "PostgresTeam";
 
 /// What judging needs beside the request.
 pub struct Circumstances<'a> {

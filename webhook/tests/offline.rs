@@ -3,8 +3,10 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
 use webhook::args::{Plan, Validate};
-use webhook::offline::{OfflineError, Report, plan, validate};
+use webhook::offline::report::Format;
+use webhook::offline::{OfflineError, Report, plan};
 
 const MANIFEST: &str = "
 apiVersion: acid.zalan.do/v1
@@ -23,18 +25,138 @@ fn file(name: &str, text: &str) -> PathBuf {
     path
 }
 
+#[tokio::main(flavor = "current_thread")]
+async fn validate(args: &Validate) -> Result<Report, OfflineError> {
+    webhook::offline::validate(args).await
+}
+
 fn judge(name: &str, new: &str, old: Option<&str>, config: Option<&str>) -> Result<Report, OfflineError> {
     let file = |role: &str, text: &str| file(&format!("{name}-{role}.yaml"), text);
     let args = Validate {
-        file: file("new", new),
+        file: vec![file("new", new)],
         old: old.map(|text| file("old", text)),
         config: config.map(|text| file("config", text)),
+        ..Validate::default()
     };
     let report = validate(&args);
-    for path in [Some(args.file), args.old, args.config].into_iter().flatten() {
+    for path in args.file.into_iter().chain(args.old).chain(args.config) {
         std::fs::remove_file(path).unwrap();
     }
     report
+}
+
+/// A folder of files that is removed again.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn with(name: &str, files: &[(&str, &str)]) -> Self {
+        let path = std::env::temp_dir().join(format!("webhook-offline-{}-{name}", std::process::id()));
+        for (file, text) in files {
+            let file = path.join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        Self(path)
+    }
+
+    fn judged(&self, output: Format, pass_over: bool) -> Result<Report, OfflineError> {
+        validate(&Validate { file: vec![self.0.clone()], output, pass_over, ..Validate::default() })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_folder_is_looked_through_to_the_bottom() {
+    let broken = MANIFEST.replace("2Gi", "big").replace("acid-minimal", "acid-broken");
+    let files = [
+        ("a.yaml", MANIFEST),
+        ("deep/er/b.yml", &broken),
+        ("notes.txt", "a: ["),
+        ("c.json", "{\"kind\": \"Pod\"}"),
+    ];
+    let report = Folder::with("folder", &files).judged(Format::Text, false).unwrap();
+    assert!(!report.valid);
+    assert!(
+        report.text.contains("\"acid-minimal\" is valid")
+            && report.text.contains("\"acid-broken\" is invalid")
+    );
+}
+
+#[test]
+fn a_hook_passes_over_what_is_none_of_its_business() {
+    let folder = Folder::with("hook", &[("chart.yaml", "a: {{ .Values }}\nb: ["), ("pod.yaml", "kind: Pod")]);
+    assert!(matches!(folder.judged(Format::Text, false), Err(OfflineError::Parse { .. })));
+    let report = folder.judged(Format::Text, true).unwrap();
+    assert_eq!((report.valid, report.text.as_str()), (true, ""));
+}
+
+#[test]
+fn a_field_that_does_not_exist_is_an_error_with_what_was_meant() {
+    let report = judge("unknown", &MANIFEST.replace("teamId", "teamID: acid\n  teamId"), None, None).unwrap();
+    assert!(!report.valid);
+    assert_eq!(
+        report.text,
+        "postgresql \"acid-minimal\" is invalid: 1 error\n  \
+         spec.teamID: is unknown and would be dropped; did you mean teamId?"
+    );
+}
+
+/// Two documents in one file, the second with two errors on known lines.
+fn two_documents() -> Folder {
+    let broken = MANIFEST.replace("2Gi", "big").replace("numberOfInstances: 2", "numberOfInstances: -1");
+    Folder::with("formats", &[("two.yaml", &format!("{MANIFEST}---\n{}", broken.trim_start()))])
+}
+
+#[test]
+fn json_has_every_error_with_its_line() {
+    let report = two_documents().judged(Format::Json, false).unwrap();
+    let json: Value = serde_json::from_str(&report.text).unwrap();
+    let documents = json["documents"].as_array().unwrap();
+    assert_eq!(documents.len(), 2);
+    assert_eq!((&documents[0]["valid"], &documents[1]["valid"]), (&Value::Bool(true), &Value::Bool(false)));
+    let errors = documents[1]["errors"].as_array().unwrap();
+    let lines: Vec<(&str, u64)> = errors
+        .iter()
+        .map(|error| (error["field"].as_str().unwrap(), error["line"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(lines, [("spec.volume.size", 15), ("spec.numberOfInstances", 16)]);
+}
+
+#[test]
+fn sarif_points_at_the_line_of_each_error() {
+    let report = two_documents().judged(Format::Sarif, false).unwrap();
+    let sarif: Value = serde_json::from_str(&report.text).unwrap();
+    assert_eq!(sarif["version"], "2.1.0");
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    assert_eq!(results.len(), 2, "{}", report.text);
+    let location = &results[0]["locations"][0]["physicalLocation"];
+    assert_eq!(location["region"]["startLine"], 15);
+    assert!(location["artifactLocation"]["uri"].as_str().unwrap().ends_with("two.yaml"));
+    assert_eq!(results[0]["level"], "error");
+    assert!(results[0]["message"]["text"].as_str().unwrap().starts_with("spec.volume.size: "));
+}
+
+#[test]
+fn junit_has_one_case_for_each_document() {
+    let report = two_documents().judged(Format::Junit, false).unwrap();
+    assert!(report.text.contains("tests=\"2\" failures=\"1\""), "{}", report.text);
+    assert_eq!(report.text.matches("<testcase ").count(), 2);
+    assert!(
+        report.text.contains("<failure message=\"2 errors\">postgresql &quot;acid-minimal&quot; is invalid")
+    );
+}
+
+#[test]
+fn a_team_is_judged_too() {
+    let team = "kind: PostgresTeam\nmetadata: {name: t}\nspec: {additionalTeams: {acid: [acid]}}";
+    let report = judge("team", team, None, None).unwrap();
+    assert!(!report.valid);
+    assert!(report.text.contains("spec.additionalTeams[acid][0]: "), "{}", report.text);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use shared::admission::surroundings::{StorageClass, StoredManifest};
 use shared::config::OperatorConfig;
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -230,6 +231,94 @@ async fn an_update_to_an_invalid_spec_is_refused_and_to_a_valid_one_is_allowed()
     for warning in response.get("warnings").and_then(Value::as_array).into_iter().flatten() {
         assert!(warning.as_str().unwrap().len() < 256);
     }
+}
+
+#[tokio::test]
+async fn a_deletion_is_told_what_becomes_of_the_volumes() {
+    let webhook = Webhook::ready();
+    let delete = request("DELETE", "postgresql", valid(), Value::Null);
+    let response = webhook.review("/validate", delete.clone()).await;
+    let told = response["warnings"][0].as_str().unwrap();
+    assert!(told.starts_with("metadata.name: 2 volumes of 1Gi are deleted with all data"), "{told}");
+
+    let mut careful = OperatorConfig::default();
+    careful.kubernetes.delete_annotation_name_key = Some("delete-name".to_owned());
+    webhook.configuration.send_replace(Some(Arc::new(careful)));
+    let mut kept_by_a_finalizer = valid();
+    kept_by_a_finalizer["metadata"]["finalizers"] = json!(["postgres-operator.acid.zalan.do"]);
+    for manifest in [valid(), kept_by_a_finalizer] {
+        let delete = request("DELETE", "postgresql", manifest, Value::Null);
+        let response = webhook.review("/validate", delete).await;
+        assert_eq!(response["allowed"], false);
+        assert_eq!(fields(&response), ["metadata.annotations[delete-name]"]);
+    }
+}
+
+#[tokio::test]
+async fn what_stands_around_is_told_and_a_taken_name_refused() {
+    let webhook = Webhook::ready();
+    let classes = [(String::new(), "slow".to_owned(), StorageClass { expandable: true, default: false })];
+    webhook.app.world.storage_classes.fill(classes);
+    let create = request("CREATE", "postgresql", Value::Null, valid());
+    let response = webhook.review("/validate", create).await;
+    let told = response["warnings"][0].as_str().unwrap();
+    assert!(
+        told.starts_with("spec.volume.storageClass: is not set and no StorageClass is the default"),
+        "{told}"
+    );
+
+    let stored = StoredManifest::of(&valid());
+    webhook.app.world.clusters.fill([("default".to_owned(), "acid-minimal".to_owned(), stored)]);
+    let mut other = valid();
+    other["metadata"]["name"] = json!("acid-minimal-repl");
+    let create = request("CREATE", "postgresql", Value::Null, other);
+    let response = webhook.review("/validate", create).await;
+    assert_eq!(fields(&response), ["metadata.name"]);
+}
+
+#[tokio::test]
+async fn a_change_of_the_operators_own_configuration_is_held_against_the_clusters() {
+    let webhook = Webhook::ready();
+    let stored = StoredManifest::of(&valid());
+    webhook.app.world.clusters.fill([("default".to_owned(), "acid-minimal".to_owned(), stored)]);
+    let map = |name: &str, data: Value, insisted: Option<&str>| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": data,
+            "metadata": {
+                "name": name, "namespace": "operators", "annotations": {"acid.zalan.do/insist": insisted},
+            },
+        })
+    };
+    let review = |new: Value| {
+        let old = map(new["metadata"]["name"].as_str().unwrap(), json!({}), None);
+        webhook.review("/validate", request("UPDATE", "ConfigMap", old, new))
+    };
+    let image = json!({"docker_image": "spilo:next"});
+    let response = review(map("postgres-operator", image.clone(), None)).await;
+    let told = response["warnings"][0].as_str().unwrap();
+    assert_eq!(told, "data[docker_image]: rolling update of 1 cluster (2 pods); first: default/acid-minimal");
+
+    let label = json!({"cluster_name_label": "name"});
+    let response = review(map("postgres-operator", label.clone(), None)).await;
+    assert_eq!(fields(&response), ["data[cluster_name_label]"]);
+    let response = review(map("postgres-operator", label.clone(), Some("cluster_name_label"))).await;
+    assert_eq!(response["allowed"], true);
+    assert_eq!(
+        review(map("another-operators", label, None)).await,
+        json!({"uid": "705ab4f5", "allowed": true})
+    );
+}
+
+#[tokio::test]
+async fn a_team_that_names_itself_is_refused() {
+    let webhook = Webhook::ready();
+    let team = json!({
+        "apiVersion": "acid.zalan.do/v1", "kind": "PostgresTeam", "metadata": {"name": "t", "namespace": "default"},
+        "spec": {"additionalTeams": {"acid": ["acid"]}},
+    });
+    let response = webhook.review("/validate", request("CREATE", "PostgresTeam", Value::Null, team)).await;
+    assert_eq!(response["allowed"], false);
+    assert_eq!(response["status"]["details"]["kind"], "PostgresTeam");
 }
 
 #[tokio::test]

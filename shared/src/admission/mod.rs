@@ -3,8 +3,13 @@
 //! The fact to know: a manifest is read as raw JSON first. Violations of the CRD's schema are collected, what cannot be
 //! read is put aside, and all checks run on the rest, so that one answer holds everything a user has to fix.
 
+mod audit;
 pub mod configuration;
 pub mod surroundings;
+mod unknown;
+
+pub use audit::{audit, category};
+pub use unknown::unknown_fields;
 
 use jiff::civil::Date;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

@@ -13,7 +13,7 @@ use crate::config::{OperatorConfig, one_by_one};
 use crate::field::FieldPath;
 
 use super::facts::{Facts, Side};
-use super::{Change, Effect, fields, words};
+use super::{Change, Effect, fields, room_beside, words};
 
 /// What a running cluster goes through when `old` becomes `new`, field by field. Empty when one of them is not valid.
 pub fn plan(old: &Postgresql, new: &Postgresql, config: &OperatorConfig) -> Vec<Change> {
@@ -24,18 +24,16 @@ pub fn plan(old: &Postgresql, new: &Postgresql, config: &OperatorConfig) -> Vec<
     let changed = fields::changed(&old, &new);
     changed
         .iter()
-        .map(|field| {
+        .filter_map(|field| {
             let first = field.applied_to(&old).and_then(|manifest| Side::of(&manifest, config));
             let last = field.undone_in(&new).and_then(|manifest| Side::of(&manifest, config));
             let first = first.map(|side| Facts::between(&before, &side));
             let last = last.map(|side| Facts::between(&side, &after));
             // Where neither is a valid manifest by itself, the field shares in everything that happens.
             let facts = worse(first, last).unwrap_or_else(|| Facts::between(&before, &after));
-            Change {
-                field: field.path.clone(),
-                effect: facts.effect(),
-                message: words::sentence(&facts, config),
-            }
+            // A field that does nothing is not worth a line, unless it looks as if it did something.
+            let message = words::sentence(&facts, config, room_beside(&field.path))?;
+            Some(Change { field: field.path.clone(), effect: facts.effect(), message })
         })
         // Of the metadata, almost everything is none of our business.
         .filter(|change| change.effect != Effect::Ignored || !change.field.as_str().starts_with("metadata"))

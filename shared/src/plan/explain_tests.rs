@@ -127,11 +127,13 @@ fn every_field_has_the_effect_that_building_it_shows() {
     assert!(table.len() >= 40);
     let mut wrong = Vec::new();
     for (pointer, value, effect) in table {
-        let change = single(&pointer, value.clone(), &OperatorConfig::default());
-        let line = change.to_string();
-        assert!(line.len() < 256, "{line}");
-        if change.effect != effect {
-            wrong.push(format!("{pointer} = {value}: {:?}, not {effect:?}: {line}", change.effect));
+        let changes = explained(&[(pointer.as_str(), value.clone())], &OperatorConfig::default());
+        assert!(changes.len() <= 1, "{pointer}: {changes:?}");
+        // What does nothing at all is not spoken of.
+        let line = changes.first().map(ToString::to_string).unwrap_or_default();
+        let told = changes.first().map_or(Ignored, |change| change.effect);
+        if told != effect {
+            wrong.push(format!("{pointer} = {value}: {told:?}, not {effect:?}: {line}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -149,7 +151,7 @@ fn each_sentence_says_what_happens() {
         (
             "/spec/postgresql/parameters/max_connections",
             json!("50"),
-            "spec.postgresql.parameters[max_connections]: PostgreSQL restarts in every pod, the primary first, as the value falls",
+            "spec.postgresql.parameters[max_connections]: PostgreSQL restarts in every pod, the primary first",
         ),
         (
             "/spec/postgresql/parameters/work_mem",
@@ -240,6 +242,33 @@ fn the_same_manifest_in_other_words_says_nothing() {
 }
 
 #[test]
+fn a_line_fits_a_terminal_whatever_the_names_are() {
+    let long = "a".repeat(63);
+    let users = format!("/spec/users/{long}");
+    let setting = format!("/spec/postgresql/parameters/pg_stat_statements.{long}");
+    for (pointer, value) in [
+        (users.as_str(), json!(["createdb"])),
+        (setting.as_str(), json!("1")),
+        ("/spec/postgresql/version", json!("17")),
+    ] {
+        for change in explained(&[(pointer, value.clone())], &OperatorConfig::default()) {
+            let line = change.to_string();
+            assert!(line.len() <= super::super::LONGEST_LINE, "{} bytes: {line}", line.len());
+            assert!(!change.message.is_empty());
+        }
+    }
+    let everything = [
+        ("/spec/postgresql/version", json!("17")),
+        ("/spec/numberOfInstances", json!(5)),
+        ("/spec/teamId", json!("other")),
+        ("/spec/dockerImage", json!("spilo:next")),
+    ];
+    for change in explained(&everything, &OperatorConfig::default()) {
+        assert!(change.to_string().len() <= super::super::LONGEST_LINE, "{change}");
+    }
+}
+
+#[test]
 fn a_label_that_pods_inherit_is_not_harmless() {
     let mut config = OperatorConfig::default();
     config.kubernetes.inherited_labels = vec!["cost-center".to_owned()];
@@ -270,7 +299,7 @@ fn the_configuration_has_its_say() {
     let image = single("/spec/dockerImage", json!("spilo:next"), &config);
     assert_eq!(image.effect, Effect::Patch);
     assert!(image.message.starts_with("a pod takes the new image when it is next recreated"), "{image}");
-    assert_eq!(single("/spec/numberOfInstances", json!(5), &config).effect, Effect::Ignored);
+    assert_eq!(explained(&[("/spec/numberOfInstances", json!(5))], &config), []);
     let size = single("/spec/volume/size", json!("20Gi"), &config);
     assert!(size.message.starts_with("only new volumes get 20Gi"), "{size}");
 }

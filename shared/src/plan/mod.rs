@@ -13,6 +13,7 @@ mod rendered;
 mod storage;
 mod words;
 
+use std::borrow::Cow;
 use std::fmt;
 
 pub use difference::{Difference, Kind, ObjectName, between, objects};
@@ -61,6 +62,29 @@ pub struct Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.message)
+        write!(f, "{}: {}", shown(&self.field), self.message)
     }
+}
+
+/// The longest line of a plan, in bytes.
+pub const LONGEST_LINE: usize = 120;
+
+/// The longest path that is shown whole. The names of settings and roles have 63 characters at most.
+const LONGEST_PATH: usize = 58;
+
+/// A path without its middle, when it is long.
+fn shown(path: &FieldPath) -> Cow<'_, str> {
+    let path = path.as_str();
+    if path.len() <= LONGEST_PATH {
+        return Cow::Borrowed(path);
+    }
+    let half = (LONGEST_PATH - '…'.len_utf8()) / 2;
+    let start = path.get(..path.floor_char_boundary(half)).unwrap_or_default();
+    let end = path.get(path.ceil_char_boundary(path.len() - half)..).unwrap_or_default();
+    Cow::Owned(format!("{start}…{end}"))
+}
+
+/// How many bytes a line leaves for what stands behind the path.
+fn room_beside(path: &FieldPath) -> usize {
+    LONGEST_LINE - ": ".len() - shown(path).len()
 }

@@ -1,7 +1,7 @@
 //! What a change does, in one sentence that a user reads in the terminal.
 //!
-//! `explain` asks. The effect was decided before (`facts`); here are only words. The surprise is their length: a warning
-//! longer than 256 characters is cut by the API server, so lists end with how many more there are.
+//! `explain` asks. The effect was decided before (`facts`); here are only words. The surprise is their length: a line of
+//! 120 characters fits most terminals, so what has no room is left out whole, and lists end with how many more there are.
 
 use crate::config::{MajorVersionUpgradeMode, OperatorConfig, StorageResizeMode};
 use crate::roles::{RoleName, Statement};
@@ -9,11 +9,8 @@ use crate::roles::{RoleName, Statement};
 use super::facts::Facts;
 use super::{Effect, ObjectName};
 
-/// The longest sentence; with the longest path before it a warning stays below 256 characters.
-const LONGEST: usize = 170;
-
-/// What the facts amount to.
-pub(super) fn sentence(facts: &Facts, config: &OperatorConfig) -> String {
+/// What the facts amount to, in at most `room` bytes; nothing when nothing at all happens.
+pub(super) fn sentence(facts: &Facts, config: &OperatorConfig, room: usize) -> Option<String> {
     let parts = [
         promotion(facts),
         version(facts, config),
@@ -25,20 +22,32 @@ pub(super) fn sentence(facts: &Facts, config: &OperatorConfig) -> String {
         sql(facts),
         objects(facts),
     ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    let text = if parts.is_empty() { nothing(facts) } else { parts.join("; ") };
-    shortened(text)
+    let mut parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        parts.extend(idle(facts));
+    }
+    let (first, others) = parts.split_first()?;
+    let more = "; and more";
+    let mut text = shortened(first, if others.is_empty() { room } else { room.saturating_sub(more.len()) });
+    for (index, part) in others.iter().enumerate() {
+        let is_last = index + 1 == others.len();
+        let left = room.saturating_sub(text.len() + if is_last { 0 } else { more.len() });
+        if part.len() + 2 > left {
+            text.push_str(more);
+            break;
+        }
+        text = format!("{text}; {part}");
+    }
+    Some(text)
 }
 
-/// Why nothing happens.
-fn nothing(facts: &Facts) -> String {
+/// Why nothing happens where something might be expected.
+fn idle(facts: &Facts) -> Option<String> {
     if !facts.kept.is_empty() {
-        return format!("nothing is dropped: {}", listed(&facts.kept));
+        return Some(format!("nothing is dropped: {}", listed(&facts.kept)));
     }
-    if facts.bootstrap_only {
-        return "is read only when the cluster is created; this cluster stays as it is".to_owned();
-    }
-    "changes no object, no pod and no database".to_owned()
+    let bootstrap = "is read only when the cluster is created; this cluster stays as it is";
+    facts.bootstrap_only.then(|| bootstrap.to_owned())
 }
 
 fn promotion(facts: &Facts) -> Option<String> {
@@ -133,9 +142,7 @@ fn patroni(facts: &Facts) -> Option<String> {
         return Some(match (plural, facts.lowered.is_empty()) {
             (false, _) => "PostgreSQL restarts in its only pod".to_owned(),
             (true, true) => "PostgreSQL restarts in every pod, replicas first".to_owned(),
-            (true, false) => {
-                "PostgreSQL restarts in every pod, the primary first, as the value falls".to_owned()
-            }
+            (true, false) => "PostgreSQL restarts in every pod, the primary first".to_owned(),
         });
     }
     if !facts.parameters.is_empty() {
@@ -207,10 +214,10 @@ fn listed(items: &[String]) -> String {
     }
 }
 
-fn shortened(text: String) -> String {
-    if text.len() <= LONGEST {
-        return text;
+fn shortened(text: &str, room: usize) -> String {
+    if text.len() <= room {
+        return text.to_owned();
     }
-    let end = text.floor_char_boundary(LONGEST - '…'.len_utf8());
+    let end = text.floor_char_boundary(room.saturating_sub('…'.len_utf8()));
     text.get(..end).map(|start| format!("{start}…")).unwrap_or_default()
 }

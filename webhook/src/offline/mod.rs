@@ -1,0 +1,201 @@
+//! `webhook validate` and `webhook plan`: the same functions and the same words, with no cluster. For editors, hooks and CI.
+//!
+//! A file may hold several documents; those of other kinds are none of our business and are passed over. An old
+//! manifest is the one of the same namespace and name, from files or from a cluster. One thing is told here that
+//! admission cannot know: fields that do not exist, which the API server drops before it asks anybody.
+
+pub mod documents;
+pub mod report;
+mod stored;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use shared::admission;
+use shared::config::OperatorConfig;
+use shared::field::FieldErrors;
+
+use crate::args::{Plan, Validate};
+use crate::configuration::{self, Held, MAP_KIND, OBJECT_KIND};
+use crate::validate::{POSTGRESQL, TEAM};
+use documents::{Document, documents};
+use report::{Format, Judged};
+use stored::Stored;
+
+/// Why files could not be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// A file could not be read.
+    #[error("could not read {path}")]
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is not YAML.
+    #[error("could not parse {path}: {words}")]
+    Parse {
+        /// Which one.
+        path: PathBuf,
+        /// What the parser said.
+        words: String,
+    },
+    /// Nothing was given to judge.
+    #[error("could not find a file to judge: name one, or - for standard input")]
+    NoFile,
+    /// The files have nothing to judge.
+    #[error("could not find a postgresql, PostgresTeam, OperatorConfiguration or ConfigMap in {0}")]
+    Nothing(PathBuf),
+    /// The operator configuration cannot be used to judge anything.
+    #[error("could not use the configuration {path}: {errors}")]
+    Configuration {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        errors: FieldErrors,
+    },
+    /// The cluster to compare with cannot be asked.
+    #[error("could not ask the cluster: {words}")]
+    Cluster {
+        /// What was said.
+        words: String,
+    },
+}
+
+/// What is printed, and whether everything was valid.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The report, in the form that was asked for.
+    pub text: String,
+    /// Whether no document has an error.
+    pub valid: bool,
+}
+
+impl Report {
+    fn on(judged: &[Judged], format: Format) -> Self {
+        let valid = judged.iter().all(|one| one.errors.is_empty());
+        Self { text: report::report(judged, format), valid }
+    }
+}
+
+/// Where old objects come from.
+enum Olds {
+    Files(Vec<Document>),
+    Cluster(Stored),
+}
+
+impl Olds {
+    async fn of(&self, document: &Document) -> Result<Option<Value>, OfflineError> {
+        match self {
+            Self::Files(olds) => {
+                let old = olds.iter().find(|old| old.identity() == document.identity());
+                Ok(old.map(|old| old.value.clone()))
+            }
+            Self::Cluster(stored) => stored.of(document).await,
+        }
+    }
+}
+
+/// Judges the files.
+///
+/// # Errors
+/// When they cannot be read or hold nothing that can be judged.
+pub async fn validate(args: &Validate) -> Result<Report, OfflineError> {
+    let config = configuration_of(args.config.as_deref())?;
+    let olds = match (&args.against, &args.old) {
+        (Some(kubeconfig), _) => Olds::Cluster(Stored::connect(kubeconfig).await?),
+        (None, Some(path)) => Olds::Files(documents(path, false)?),
+        (None, None) => Olds::Files(Vec::new()),
+    };
+    let mut judged = Vec::new();
+    for document in all(&args.files(), args.pass_over)? {
+        let kind = document.text_at("/kind");
+        if ![POSTGRESQL, TEAM, OBJECT_KIND, MAP_KIND].contains(&kind) {
+            continue;
+        }
+        let old = olds.of(&document).await?;
+        let new = &document.value;
+        let answer = match kind {
+            POSTGRESQL => judge(old.as_ref(), new, &config),
+            TEAM => admission::review_team(old.as_ref(), new, &[])
+                .map(|changes| changes.iter().map(ToString::to_string).collect()),
+            _ => configuration::review(old.as_ref(), new, &Held::default()),
+        };
+        let (lines, mut errors) = apart(answer);
+        errors.extend(admission::unknown_fields(new));
+        judged.push(Judged { document, errors, lines, head: "is valid" });
+    }
+    match args.files().first() {
+        Some(first) if judged.is_empty() && !args.pass_over => Err(OfflineError::Nothing(first.clone())),
+        _ => Ok(Report::on(&judged, args.output)),
+    }
+}
+
+/// Says what changing the manifests does. A manifest that is not among the old ones is of a new cluster.
+///
+/// # Errors
+/// When files cannot be read or hold no manifest.
+pub fn plan(args: &Plan) -> Result<Report, OfflineError> {
+    let config = configuration_of(args.config.as_deref())?;
+    let olds = documents(&args.old, false)?;
+    let mut judged = Vec::new();
+    for document in documents(&args.file, false)? {
+        if document.text_at("/kind") != POSTGRESQL {
+            continue;
+        }
+        let old = olds.iter().find(|old| old.identity() == document.identity()).map(|old| &old.value);
+        let (lines, errors) = apart(judge(old, &document.value, &config));
+        let head = match (old, lines.as_slice()) {
+            (None, _) => "is new",
+            (Some(_), []) => "does not change",
+            (Some(_), _) => "changes",
+        };
+        judged.push(Judged { document, errors, lines, head });
+    }
+    if judged.is_empty() {
+        return Err(OfflineError::Nothing(args.file.clone()));
+    }
+    Ok(Report::on(&judged, Format::Text))
+}
+
+fn all(files: &[PathBuf], pass_over: bool) -> Result<Vec<Document>, OfflineError> {
+    if files.is_empty() {
+        return Err(OfflineError::NoFile);
+    }
+    let mut all = Vec::new();
+    for file in files {
+        all.extend(documents(file, pass_over)?);
+    }
+    Ok(all)
+}
+
+fn apart(answer: Result<Vec<String>, FieldErrors>) -> (Vec<String>, FieldErrors) {
+    match answer {
+        Ok(lines) => (lines, FieldErrors::default()),
+        Err(errors) => (Vec::new(), errors),
+    }
+}
+
+fn configuration_of(path: Option<&Path>) -> Result<OperatorConfig, OfflineError> {
+    path.map_or_else(|| Ok(OperatorConfig::default()), configuration_in)
+}
+
+/// The same order as in the cluster: defaults first, then the review of the result.
+fn judge(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Result<Vec<String>, FieldErrors> {
+    let complete = match old {
+        None => admission::mutate(new, config)?,
+        Some(old) => admission::mutate_update(old, new, config)?,
+    };
+    let changes = admission::review(old, &complete, config)?;
+    Ok(changes.iter().map(ToString::to_string).collect())
+}
+
+fn configuration_in(path: &Path) -> Result<OperatorConfig, OfflineError> {
+    let all = documents(path, false)?;
+    let found = all.iter().find(|document| [OBJECT_KIND, MAP_KIND].contains(&document.text_at("/kind")));
+    let document = found.ok_or_else(|| OfflineError::Nothing(path.to_owned()))?;
+    configuration::read(&document.value)
+        .config
+        .map_err(|errors| OfflineError::Configuration { path: path.to_owned(), errors })
+}
