@@ -28,7 +28,6 @@ pub async fn follow(world: Arc<World>, mut current: Current, metrics: Arc<Metric
             Ok(config) => config.clone(),
             Err(_) => return,
         };
-        current.mark_unchanged();
         while world.clusters.all().is_none() {
             tokio::time::sleep(LOOK_EVERY).await;
         }

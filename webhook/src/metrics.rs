@@ -121,8 +121,8 @@ impl Metrics {
     /// How many stored manifests would be rejected today, by category.
     pub fn audited(&self, categories: &BTreeMap<&'static str, i64>) {
         self.stored_invalid.clear();
-        for (category, count) in categories {
-            self.stored_invalid.get_or_create(&CategoryLabels { category }).set(*count);
+        for (&category, &count) in categories {
+            self.stored_invalid.get_or_create(&CategoryLabels { category }).set(count);
         }
     }
 

@@ -329,11 +329,13 @@ async fn deleting_an_invalid_manifest_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_status_update_is_none_of_our_business() {
+async fn a_subresource_is_none_of_our_business() {
     let webhook = Webhook::ready();
-    let mut update = request("UPDATE", "postgresql", valid(), invalid());
-    update["subResource"] = json!("status");
-    assert_eq!(webhook.review("/validate", update).await["allowed"], true);
+    for (path, part) in [("/validate", "status"), ("/mutate", "status"), ("/mutate", "scale")] {
+        let mut update = request("UPDATE", "postgresql", valid(), invalid());
+        update["subResource"] = json!(part);
+        assert_eq!(webhook.review(path, update).await, json!({"uid": "705ab4f5", "allowed": true}), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -116,20 +116,20 @@ mod tests {
     fn a_slip_is_told_wherever_it_stands() {
         let object = json!({
             "apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": {"name": "x", "anything": 1},
-            "sepc": {},
+            "specs": {},
             "spec": {
                 "teamID": "acid", "volume": {"sise": "1Gi"}, "users": {"anybody": []}, "colour": "red",
                 "preparedDatabases": {"shop": {"defaultUser": true}},
-                "sidecars": [{"name": "x", "imgae": "y"}],
+                "sidecars": [{"name": "x", "imge": "y"}],
             },
         });
         assert_eq!(
             told(&object),
             [
-                "sepc: is unknown and would be dropped; did you mean spec?",
+                "specs: is unknown and would be dropped; did you mean spec?",
                 "spec.colour: is unknown and would be dropped; remove it",
                 "spec.preparedDatabases[shop].defaultUser: is unknown and would be dropped; did you mean defaultUsers?",
-                "spec.sidecars[0].imgae: is unknown and would be dropped; did you mean image?",
+                "spec.sidecars[0].imge: is unknown and would be dropped; did you mean image?",
                 "spec.teamID: is unknown and would be dropped; did you mean teamId?",
                 "spec.volume.sise: is unknown and would be dropped; did you mean size?",
             ]

@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may be blunt")]
 
+mod admission;
 mod adoption;
+mod argo;
 mod definitions;
 mod golden;
 mod manifests;
@@ -35,6 +37,9 @@ const STORIES: &[(&str, Story)] = stories![
     manifests::every_golden_manifest_is_stored_as_it_was_written,
     manifests::a_null_counts_as_absent,
     manifests::a_number_is_a_quantity_in_embedded_kubernetes_types,
+    admission::a_deletion_without_its_annotations_is_refused_finalizer_or_not,
+    admission::what_stands_around_is_told_under_the_shipped_rights,
+    argo::nothing_is_out_of_sync_after_an_apply,
     adoption::no_pod_of_upstreams_clusters_is_outdated_and_no_stateful_set_is_replaced,
     adoption::applying_our_stateful_set_over_upstreams_changes_no_pod,
 ];

@@ -100,11 +100,10 @@ fn parsed(path: &Path) -> Result<Vec<Document>, OfflineError> {
     let file = path.display().to_string();
     let mut all = Vec::new();
     for (line, part) in parts(&text) {
-        let words = |error: serde_saphyr::Error| OfflineError::Parse {
+        let values: Vec<Value> = serde_saphyr::from_multiple(&part).map_err(|error| OfflineError::Parse {
             path: path.to_owned(),
             words: format!("document at line {line}: {error}"),
-        };
-        let values: Vec<Value> = serde_saphyr::from_multiple(&part).map_err(words)?;
+        })?;
         for value in values.into_iter().flat_map(items) {
             all.push(Document { file: file.clone(), line, text: part.clone(), value });
         }
