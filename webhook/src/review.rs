@@ -6,6 +6,8 @@ use kube::core::admission::Operation;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::validate::POSTGRESQL;
+
 /// Why a body is no review.
 #[derive(Debug, thiserror::Error)]
 pub enum BadReview {
@@ -134,6 +136,11 @@ impl Request {
     /// Whether an update leaves the top-level field `key` as it was.
     pub fn leaves(&self, key: &str) -> bool {
         self.operation == Operation::Update && self.object.get(key) == self.old_object.get(key)
+    }
+
+    /// Whether the answer tells what a change does, for which clusters are built: the longest of all reviews.
+    pub fn is_preview(&self) -> bool {
+        self.operation == Operation::Update || self.kind.kind != POSTGRESQL
     }
 
     /// The operation as a metric label.

@@ -4,6 +4,7 @@
 //! then applies the failure policy and shows our words. axum's own body limit of 2 MB is below what the API server
 //! may send (an object of 3 MB, twice, escaped), and a 413 would look like an unexplained denial.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,7 @@ pub struct App {
     pub today: fn() -> Date,
 }
 
+/// What is asked.
 #[derive(Clone, Copy)]
 enum Webhook {
     Mutate,
@@ -144,9 +146,9 @@ async fn judge(webhook: Webhook, app: &App, body: &[u8]) -> (&'static str, &'sta
         let response = failure(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", words);
         return (operation, "unready", response);
     };
-    // Off the connection's task: a check that panics costs an answer, not the connection and its other requests.
     let (source, world, today) = (Arc::clone(&app.source), Arc::clone(&app.world), (app.today)());
-    let judged = tokio::task::spawn_blocking(move || {
+    let builds = matches!(webhook, Webhook::Validate) && request.is_preview();
+    let decide = move || {
         let circumstances = Circumstances { config: &config, source: &source, today, world: &world };
         let verdict = match webhook {
             Webhook::Mutate => mutate(&request, &config),
@@ -155,17 +157,29 @@ async fn judge(webhook: Webhook, app: &App, body: &[u8]) -> (&'static str, &'sta
         let outcome = verdict.label();
         debug!(kind = request.kind.kind, namespace = request.namespace, operation, outcome, "reviewed");
         Answer::new(&request, verdict).map(|answer| (outcome, answer))
-    });
-    match judged.await {
-        Ok(Ok((outcome, answer))) => (operation, outcome, Json(answer).into_response()),
-        Ok(Err(error)) => {
+    };
+    match finished(decide, builds).await {
+        Some(Ok((outcome, answer))) => (operation, outcome, Json(answer).into_response()),
+        Some(Err(error)) => {
             error!(%error, "could not write an answer");
             (operation, "failed", internal("could not write the answer"))
         }
-        Err(error) => {
-            error!(%error, "a check did not finish");
+        None => {
+            error!(operation, "a check did not finish");
             (operation, "failed", internal("a check of the webhook did not finish; its log says which"))
         }
+    }
+}
+
+/// Runs a decision to its end; a check that panics costs an answer, not the connection and its other requests.
+///
+/// Checks take some ten microseconds, less than the way to another thread and back. A preview builds clusters and gets
+/// a thread of its own, so that it holds up nobody else.
+async fn finished<T: Send + 'static>(decide: impl FnOnce() -> T + Send + 'static, builds: bool) -> Option<T> {
+    if builds {
+        tokio::task::spawn_blocking(decide).await.ok()
+    } else {
+        catch_unwind(AssertUnwindSafe(decide)).ok()
     }
 }
 
@@ -189,4 +203,17 @@ fn failure(code: StatusCode, reason: &str, words: &str) -> Response {
         body.insert("kind".to_owned(), "Status".into());
     }
     (code, Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_check_that_panics_costs_its_answer_alone() {
+        for builds in [false, true] {
+            assert_eq!(finished(|| -> i32 { panic!("a mistake of ours") }, builds).await, None);
+            assert_eq!(finished(|| 1, builds).await, Some(1));
+        }
+    }
 }

@@ -47,7 +47,8 @@ fn idle(facts: &Facts) -> Option<String> {
         return Some(format!("nothing is dropped: {}", listed(&facts.kept)));
     }
     let bootstrap = "is read only when the cluster is created; this cluster stays as it is";
-    facts.bootstrap_only.then(|| bootstrap.to_owned())
+    let words = if facts.bootstrap_only { bootstrap } else { "objects are updated, no pod restarts" };
+    (facts.bootstrap_only || facts.effect() > Effect::Ignored).then(|| words.to_owned())
 }
 
 fn promotion(facts: &Facts) -> Option<String> {

@@ -7,8 +7,9 @@ use certs::authority::Authority;
 use http::Request;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::discovery::ApiResource;
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams,
+};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use shared::config::OperatorConfig;
@@ -112,7 +113,7 @@ async fn apply(client: &Client, object: &Value) {
     let typed: DynamicObject = serde_json::from_value(object.clone()).unwrap();
     let types = typed.types.clone().unwrap();
     let (group, version) = types.api_version.split_once('/').unwrap_or(("", &types.api_version));
-    let resource = ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(group, version, &types.kind));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &types.kind));
     let api: Api<DynamicObject> = match &typed.metadata.namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
@@ -152,7 +153,10 @@ pub(crate) async fn a_deletion_without_its_annotations_is_refused_finalizer_or_n
         kept.metadata.finalizers = serde_json::from_value(finalizers.clone()).unwrap();
         api.create(&PostParams::default(), &kept).await.unwrap();
         let refused = api.delete("acid-kept", &DeleteParams::default()).await.unwrap_err();
-        let kube::Error::Api(status) = refused else { panic!("{refused}") };
+        let status = match refused {
+            kube::Error::Api(status) => status,
+            other => panic!("{other}"),
+        };
         assert_eq!((status.code, status.reason.as_str()), (422, "Invalid"), "{status:?}");
         assert!(status.message.contains("metadata.annotations[delete-name]: must be"), "{}", status.message);
         let stored = api.get("acid-kept").await.unwrap();

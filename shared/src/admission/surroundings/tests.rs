@@ -1,5 +1,6 @@
 //! One story for each thing that can be in a cluster's way.
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value, json};
 
 use super::*;
@@ -110,12 +111,18 @@ fn a_quota_on_limits_refuses_a_container_without_any() {
         quotas: named(&[("team", quota(&[("limits.cpu", "90")], &[]))]),
         ..Default::default()
     };
-    let sidecar = json!({"sidecars": [{"name": "exporter", "image": "x:1", "resources": {}}]});
-    let told = of_new(sidecar, &around);
-    assert!(
-        told.iter().all(|line| line.starts_with("metadata.namespace: ResourceQuota \"team\"")),
-        "{told:?}"
+    let mut config = OperatorConfig::default();
+    config.postgres_pod_resources.default_cpu_limit = None;
+    let bare = manifest("acid-demo", json!({"resources": {"requests": {"cpu": "1"}}}));
+    let told = |config: &OperatorConfig| -> Vec<String> {
+        review_among(None, &bare, config, &around).unwrap().iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        told(&config),
+        ["metadata.namespace: ResourceQuota \"team\" refuses pods now: container postgres has no cpu limit"]
     );
+    config.postgres_pod_resources.default_cpu_limit = Some(Quantity("2".to_owned()));
+    assert_eq!(told(&config), Vec::<String>::new());
 }
 
 #[test]
