@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt;
 use shared::admission::{audit, category};
 use shared::config::OperatorConfig;
 use shared::field::FieldPath;

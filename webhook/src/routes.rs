@@ -20,7 +20,7 @@ use kube::core::response::StatusSummary;
 use tokio::sync::watch;
 use tracing::{debug, error};
 
-use crate::answer::{Answer, Verdict};
+use crate::answer::Answer;
 use crate::configuration::{Current, Source};
 use crate::metrics::Metrics;
 use crate::mutate::mutate;

@@ -126,12 +126,12 @@ mod tests {
         assert_eq!(
             told(&object),
             [
-                "specs: is unknown and would be dropped; did you mean spec?",
                 "spec.colour: is unknown and would be dropped; remove it",
                 "spec.preparedDatabases[shop].defaultUser: is unknown and would be dropped; did you mean defaultUsers?",
                 "spec.sidecars[0].imge: is unknown and would be dropped; did you mean image?",
                 "spec.teamID: is unknown and would be dropped; did you mean teamId?",
                 "spec.volume.sise: is unknown and would be dropped; did you mean size?",
+                "specs: is unknown and would be dropped; did you mean spec?",
             ]
         );
     }

@@ -11,7 +11,7 @@ use super::OfflineError;
 use super::documents::Document;
 
 /// A cluster to compare with.
-pub struct Stored {
+pub(super) struct Stored {
     client: Client,
     namespace: String,
 }
@@ -21,7 +21,7 @@ impl Stored {
     ///
     /// # Errors
     /// When it cannot be read or used.
-    pub async fn connect(path: &Path) -> Result<Self, OfflineError> {
+    pub(super) async fn connect(path: &Path) -> Result<Self, OfflineError> {
         let failed = |error: &dyn std::error::Error| OfflineError::Cluster { words: error.to_string() };
         let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
         let options = KubeConfigOptions::default();
@@ -36,7 +36,7 @@ impl Stored {
     ///
     /// # Errors
     /// When the cluster does not answer or refuses.
-    pub async fn of(&self, document: &Document) -> Result<Option<Value>, OfflineError> {
+    pub(super) async fn of(&self, document: &Document) -> Result<Option<Value>, OfflineError> {
         let [kind, namespace, name] = document.identity();
         let (group, version) =
             document.text_at("/apiVersion").split_once('/').unwrap_or(("", document.text_at("/apiVersion")));

@@ -221,7 +221,7 @@ fn a_clone_copies_a_cluster_that_is_there_or_reads_an_archive() {
         told[0].starts_with("spec.clone.cluster: there is no cluster \"acid-source\" in the namespace now")
     );
     let from_archive = json!({"clone": {
-        "cluster": "acid-source", "timestamp": "2026-01-31T12:30:00+00:00", "uid": "efd12e58-5786-11e8-b5a7-06148230260c",
+        "cluster": "acid-source", "timestamp": "2026-01-31T12:30:00+00:00", "uid": "efd12e58-5786-11e8-b5a7-06148230260c", "s3_wal_path": "s3://bucket/path",
     }});
     assert_eq!(of_new(from_archive, &around), Vec::<String>::new());
 }
