@@ -130,7 +130,7 @@ enum Harm {
 }
 
 fn harm() -> impl Strategy<Value = Harm> {
-    let place = || prop::collection::vec(any::<prop::sample::Index>(), 1..7);
+    let place = || prop::collection::vec(any::<prop::sample::Index>(), 2..7);
     prop_oneof![
         4 => (place(), anything()).prop_map(|(place, value)| Harm::Value(place, value)),
         2 => prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6).prop_map(Harm::Bytes),
@@ -144,7 +144,13 @@ fn body(harm: Harm) -> Vec<u8> {
     whole["request"]["object"]["spec"]["numberOfInstances"] = json!(3);
     match harm {
         Harm::Value(path, value) => {
-            replaced(&mut whole, &path, value);
+            // Mostly in the manifests: there is little else in a review.
+            let (first, rest) = path.split_first().unwrap();
+            match first.index(4) {
+                0 => replaced(&mut whole, rest, value),
+                1 => replaced(&mut whole["request"]["oldObject"], rest, value),
+                _ => replaced(&mut whole["request"]["object"], rest, value),
+            }
             whole.to_string().into_bytes()
         }
         Harm::Bytes(changes) => {
