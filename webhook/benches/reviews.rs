@@ -103,7 +103,7 @@ fn start_webhook(directory: &Path) -> Server {
         .args(["--listen", &address.to_string(), "--probes", &free_address().to_string()])
         .args(["--tls-dir", &directory.display().to_string(), "--drain-seconds", "0"])
         .env("KUBECONFIG", kubeconfig)
-        .env("RUST_LOG", "error")
+        .env("RUST_LOG", "off")
         .spawn()
         .unwrap();
     Server { child, address }
