@@ -8,9 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::api::{Postgresql, PostgresqlSpec};
+use crate::api::{PostgresTeam, PostgresTeamSpec, Postgresql, PostgresqlSpec};
 use crate::config::OperatorConfig;
-use crate::field::{FieldErrors, FieldPath, Reason};
+use crate::field::{FieldError, FieldErrors, FieldPath, Reason};
 use crate::plan::{self, Change, Effect};
 use crate::schema::{self, Violation};
 use crate::{defaults, validation};
@@ -119,6 +119,40 @@ pub fn review_deletion(manifest: &Value, config: &OperatorConfig, today: Date) -
     errors.into_result()
 }
 
+/// Whether a `PostgresTeam` can be read, beside the `others` that are stored; and what of it deserves a second look.
+///
+/// # Errors
+/// Everything that is wrong with a new one, or that an update makes wrong.
+pub fn review_team(
+    old: Option<&Value>,
+    new: &Value,
+    others: &[PostgresTeam],
+) -> Result<Vec<Change>, FieldErrors> {
+    if old.is_some_and(|old| old.get("spec") == new.get("spec")) {
+        return Ok(Vec::new());
+    }
+    let (team, found) = examine_team(new);
+    let before = old.map(|old| examine_team(old).1).unwrap_or_default();
+    let (errors, standing) = apart(found, &before);
+    errors.into_result()?;
+    let mut changes = still_wrong(&standing);
+    changes.extend(validation::circles(&team, others));
+    Ok(changes)
+}
+
+/// A `PostgresTeam` as far as it can be read, and all that is wrong with it.
+fn examine_team(team: &Value) -> (PostgresTeam, FieldErrors) {
+    let violations = schema::team_violations(team);
+    let mut unreadable = FieldErrors::default();
+    let rest = schema::readable_part(team, &violations);
+    let metadata = section::<ObjectMeta>(&rest, "metadata", &mut unreadable);
+    let spec = section::<PostgresTeamSpec>(&rest, "spec", &mut unreadable);
+    let team = PostgresTeam { metadata, spec, status: None };
+    let mut checked = FieldErrors::default();
+    validation::team(&team, &mut checked);
+    (team, merged(violations, unreadable, &checked))
+}
+
 /// What a manifest says and what is wrong with it.
 struct Examined {
     /// The manifest as far as it can be read.
@@ -176,12 +210,19 @@ fn apart(found: FieldErrors, before: &FieldErrors) -> (FieldErrors, FieldErrors)
 
 /// What a user is told of an accepted manifest.
 fn told(manifest: &Postgresql, standing: &FieldErrors, config: &OperatorConfig) -> Vec<Change> {
-    let wrong = standing.iter().map(|error| Change {
+    let mut told = still_wrong(standing);
+    told.extend(validation::warnings(manifest, config));
+    told
+}
+
+/// Old errors that an update left where they were.
+fn still_wrong(standing: &FieldErrors) -> Vec<Change> {
+    let told = |error: &FieldError| Change {
         field: error.path.clone(),
         effect: Effect::Ignored,
         message: format!("is still wrong: {}", error.message),
-    });
-    wrong.chain(validation::warnings(manifest, config)).collect()
+    };
+    standing.iter().map(told).collect()
 }
 
 /// All errors, none about a place that another one speaks of already.

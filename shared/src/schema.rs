@@ -9,10 +9,11 @@ use std::sync::OnceLock;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError, Validator};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
-use crate::api::Postgresql;
+use crate::api::{PostgresTeam, Postgresql};
 use crate::field::{FieldError, FieldErrors, FieldPath, Reason};
 
 /// One place where a manifest is not as the schema says.
@@ -46,9 +47,13 @@ pub fn check(manifest: &Value) -> FieldErrors {
 
 /// Every violation of the CRD's schema.
 pub fn violations(manifest: &Value) -> Vec<Violation> {
-    let schema = schema();
-    let Some(validator) = &schema.validator else { return Vec::new() };
-    validator.iter_errors(manifest).filter_map(|error| violation(&schema.root, &error)).collect()
+    schema().violations(manifest)
+}
+
+/// Every violation of the schema of `PostgresTeam`.
+pub fn team_violations(team: &Value) -> Vec<Violation> {
+    static SCHEMA: OnceLock<Schema> = OnceLock::new();
+    SCHEMA.get_or_init(|| Schema::of(&PostgresTeam::crd())).violations(team)
 }
 
 /// The manifest without the values that have the wrong type. Lists keep their length, so that paths stay true.
@@ -76,25 +81,29 @@ pub(crate) fn root() -> &'static Value {
     &schema().root
 }
 
-/// The schema, compiled once per process.
+/// The schema of manifests, compiled once per process.
 fn schema() -> &'static Schema {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
-    SCHEMA.get_or_init(|| {
-        let root = json_schema();
-        let validator = jsonschema::validator_for(&root).ok();
-        Schema { root, validator }
-    })
+    SCHEMA.get_or_init(|| Schema::of(&Postgresql::crd()))
 }
 
-/// The CRD's schema as JSON Schema. The status is not the user's to write and is left out.
-fn json_schema() -> Value {
-    let crd = serde_json::to_value(Postgresql::crd()).unwrap_or_default();
-    let mut root = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default();
-    if let Some(properties) = root.pointer_mut("/properties").and_then(Value::as_object_mut) {
-        properties.remove("status");
+impl Schema {
+    /// The CRD's schema as JSON Schema. The status is not the user's to write and is left out.
+    fn of(crd: &CustomResourceDefinition) -> Self {
+        let crd = serde_json::to_value(crd).unwrap_or_default();
+        let mut root = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default();
+        if let Some(properties) = root.pointer_mut("/properties").and_then(Value::as_object_mut) {
+            properties.remove("status");
+        }
+        translate(&mut root);
+        let validator = jsonschema::validator_for(&root).ok();
+        Self { root, validator }
     }
-    translate(&mut root);
-    root
+
+    fn violations(&self, object: &Value) -> Vec<Violation> {
+        let Some(validator) = &self.validator else { return Vec::new() };
+        validator.iter_errors(object).filter_map(|error| violation(&self.root, &error)).collect()
+    }
 }
 
 /// Turns Kubernetes' extensions of OpenAPI into JSON Schema, in place and all the way down.

@@ -21,6 +21,7 @@ mod schedule;
 mod services;
 mod storage;
 mod streams;
+mod team;
 mod text;
 mod tls;
 mod users;
@@ -33,6 +34,7 @@ use crate::field::FieldErrors;
 use crate::plan::Change;
 
 pub(crate) use deletion::deletion;
+pub(crate) use team::{circles, team};
 
 /// Something that must hold of every manifest.
 type Check = fn(&Postgresql, &OperatorConfig, &mut FieldErrors);
