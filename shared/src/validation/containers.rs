@@ -5,7 +5,9 @@
 
 use crate::api::{Postgresql, Sidecar};
 use crate::config::OperatorConfig;
+use crate::config::syntax;
 use crate::field::{FieldErrors, FieldPath};
+use crate::plan::{Change, Effect};
 
 use super::{environment, text};
 
@@ -87,7 +89,7 @@ pub(super) fn images(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fie
     for (path, image) in images {
         match image.map(|image| image.trim()) {
             None | Some("") => errors.required(path, "is required"),
-            Some(_) => {}
+            Some(image) => image_name(path, image, errors),
         }
     }
     let own = [
@@ -98,9 +100,26 @@ pub(super) fn images(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fie
         ),
     ];
     for (path, image) in own {
-        if let Some(image) = image.filter(|image| image.contains(char::is_whitespace)) {
-            errors.invalid(path, format!("\"{image}\" is not an image; write registry/name:tag"));
+        if let Some(image) = image.filter(|image| !image.is_empty()) {
+            image_name(path, image, errors);
         }
+    }
+}
+
+fn image_name(path: FieldPath, image: &str, errors: &mut FieldErrors) {
+    if !syntax::is_image(image) {
+        let message = format!("\"{image}\" is not an image; write registry/name:tag, the name in lower case");
+        errors.invalid(path, message);
+    }
+}
+
+/// A tag that means another image every day.
+pub(super) fn moving_images(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
+    let Some(image) = text::given(&manifest.spec.docker_image) else { return };
+    let last = image.rsplit('/').next().unwrap_or_default();
+    if !image.contains('@') && (!last.contains(':') || last.ends_with(":latest")) {
+        let message = format!("{image} names no version: members made at different times may run different ones");
+        changes.push(Change { field: FieldPath::spec().field("dockerImage"), effect: Effect::Ignored, message });
     }
 }
 

@@ -122,6 +122,21 @@ fn schemas(path: &FieldPath, database: &PreparedDatabase, errors: &mut FieldErro
                 "\"{name}\" cannot name a schema; use letters, digits and underscores, not beginning with a digit"
             );
             errors.invalid(path, message);
+        } else if name.len() > text::LONGEST_NAME {
+            errors.too_long(path, format!("has {} bytes; PostgreSQL keeps 63 of a name", name.len()));
+        }
+    }
+}
+
+/// Login roles go with the roles of a schema.
+pub(super) fn users_without_roles(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
+    for (path, _, database) in prepared::databases(manifest) {
+        for (name, schema) in database.schemas.iter().flatten() {
+            if schema.default_roles == Some(false) && schema.default_users == Some(true) {
+                let message = "has no effect with defaultRoles: false".to_owned();
+                let field = path.field("schemas").key(name).field("defaultUsers");
+                changes.push(Change { field, effect: Effect::Ignored, message });
+            }
         }
     }
 }

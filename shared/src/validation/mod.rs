@@ -1,24 +1,32 @@
 //! What is wrong with a manifest: two lists of checks, each check a function of its own, all of them always run.
 //!
-//! Admission runs them for every review and `Cluster::resolve` before anything else, so a manifest that got past the
-//! webhook is refused with the same words. A check looks at what the manifest says, never at a default that will be
+//! Admission runs them for every review. `Cluster::resolve` does not: it refuses only what no object can be made of, so
+//! that a manifest with an old mistake, which admission lets through, is still looked after. A check looks at what the manifest says, never at a default that will be
 //! filled in, and adds to the collector; it does not know whether another check has failed.
 
+mod affinity;
 mod containers;
 mod databases;
 mod deletion;
 mod environment;
+mod hba;
 mod identity;
+mod init_containers;
+mod initdb;
 mod instances;
+mod neighbours;
 mod origin;
 mod parameters;
 mod patroni;
 mod placement;
 mod pooler;
 mod prepared;
+mod probe;
 mod resources;
 mod schedule;
+mod selectors;
 mod services;
+mod startup;
 mod storage;
 mod streams;
 mod team;
@@ -26,6 +34,7 @@ mod text;
 mod tls;
 mod users;
 mod version;
+mod volume_sources;
 mod volumes;
 
 use crate::api::Postgresql;
@@ -34,6 +43,7 @@ use crate::field::FieldErrors;
 use crate::plan::Change;
 
 pub(crate) use deletion::deletion;
+pub(crate) use neighbours::neighbours;
 pub(crate) use team::{circles, team};
 
 /// Something that must hold of every manifest.
@@ -55,6 +65,8 @@ const CHECKS: &[Check] = &[
     instances::not_negative,
     storage::size,
     storage::performance,
+    storage::class,
+    selectors::of_volumes,
     resources::amounts,
     resources::init_containers,
     parameters::names,
@@ -62,16 +74,25 @@ const CHECKS: &[Check] = &[
     parameters::owned,
     parameters::values,
     parameters::replication,
+    startup::connections,
+    startup::minimal_wal,
+    startup::replicas_fit,
+    startup::wal_sizes,
+    startup::huge_pages,
+    startup::shared_buffers,
     patroni::times,
     patroni::synchronous,
     patroni::slots,
-    patroni::pg_hba,
+    hba::lines,
+    initdb::options,
     users::shapes,
     users::known_flags,
     users::reserved,
     users::one_secret_each,
     users::rotation_lists,
     users::room_for_rotation,
+    users::rotation_of_system_roles,
+    users::secrets_fit,
     databases::names,
     databases::owners,
     databases::one_owner,
@@ -89,22 +110,31 @@ const CHECKS: &[Check] = &[
     containers::images,
     containers::ports,
     containers::sidecar_environment,
+    init_containers::mounts,
+    init_containers::policies,
+    init_containers::variables,
+    init_containers::security,
     environment::variables,
     environment::sources,
     volumes::names,
     volumes::mount_paths,
     volumes::targets,
-    volumes::sources,
+    volumes::sub_paths,
+    volume_sources::sources,
     placement::tolerations,
     placement::spreading,
-    placement::affinity,
+    placement::names,
     placement::ids,
-    placement::liveness_probe,
     placement::annotations,
+    affinity::affinity,
+    probe::one_way,
+    probe::targets,
     tls::section,
+    tls::files,
     schedule::windows,
     schedule::logical_backup,
     streams::streams,
+    streams::one_each,
 ];
 
 /// Everything that is checked of a change, beyond the new manifest itself.
@@ -119,14 +149,21 @@ const TRANSITIONS: &[Transition] = &[
 /// Everything a user is told of a valid manifest.
 const WARNINGS: &[Warning] = &[
     instances::clamped,
+    instances::blocks_drains,
     storage::performance_ignored,
     resources::clamped,
+    startup::pages,
     patroni::synchronous_alone,
     databases::owners_from_elsewhere,
     databases::secret_namespace_ignored,
+    databases::users_without_roles,
     origin::standby_is_read_only,
+    origin::secrets_in_clear,
     pooler::unused,
+    pooler::beyond_postgres,
     services::contradictions,
+    containers::moving_images,
+    schedule::job_name_cut,
     tls::unreadable_key,
 ];
 

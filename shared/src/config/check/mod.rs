@@ -9,7 +9,7 @@ mod labels;
 mod operation;
 mod resources;
 mod roles;
-mod syntax;
+pub(crate) mod syntax;
 mod templates;
 
 use super::OperatorConfig;
@@ -24,15 +24,21 @@ const CHECKS: &[Check] = &[
     operation::times,
     operation::versions,
     operation::numbers,
+    operation::pooler_connections,
     roles::system_roles,
     roles::teams_api,
+    roles::team_roles,
     kubernetes::images,
     kubernetes::names,
     kubernetes::sidecars,
     kubernetes::pod_identity,
+    kubernetes::security,
+    kubernetes::toleration,
+    kubernetes::protection,
     labels::keys,
     labels::values,
     labels::apart,
+    labels::application,
     labels::inherited,
     labels::expressions,
     templates::placeholders,
@@ -42,6 +48,8 @@ const CHECKS: &[Check] = &[
     cloud::schedule,
     cloud::backup_target,
     cloud::wal_target,
+    cloud::places,
+    cloud::backup_options,
     cloud::secrets_in_clear,
     kubernetes::deprecated,
 ];
