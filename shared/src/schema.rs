@@ -178,12 +178,16 @@ fn violation(root: &Value, error: &ValidationError<'_>) -> Option<Violation> {
             let length = value.as_str().unwrap_or_default().chars().count();
             (path, Reason::TooLong, format!("has {length} characters; {limit} are the most"))
         }
-        ValidationErrorKind::MaxItems { limit } => {
-            (path, Reason::TooLong, format!("has {} items; {limit} are the most", value.as_array().map_or(0, Vec::len)))
-        }
-        ValidationErrorKind::MaxProperties { limit } => {
-            (path, Reason::TooLong, format!("has {} entries; {limit} are the most", value.as_object().map_or(0, Map::len)))
-        }
+        ValidationErrorKind::MaxItems { limit } => (
+            path,
+            Reason::TooLong,
+            format!("has {} items; {limit} are the most", value.as_array().map_or(0, Vec::len)),
+        ),
+        ValidationErrorKind::MaxProperties { limit } => (
+            path,
+            Reason::TooLong,
+            format!("has {} entries; {limit} are the most", value.as_object().map_or(0, Map::len)),
+        ),
         ValidationErrorKind::Pattern { pattern } => {
             (path, Reason::Invalid, format!("{value} does not have the form {pattern}"))
         }

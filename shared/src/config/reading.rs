@@ -45,6 +45,12 @@ impl Findings {
         Self { source, errors: FieldErrors::default(), warnings: Vec::new() }
     }
 
+    /// How much was found: errors and warnings.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.errors.len() + self.warnings.len()
+    }
+
     /// A setting that is wrong.
     pub(super) fn error(&mut self, leaf: &str, message: impl Into<String>) {
         self.errors.invalid(self.source.path(leaf), message);
@@ -72,12 +78,21 @@ pub(super) fn finish(
     settings: Vec<(&str, Value)>,
     mut findings: Findings,
 ) -> Reading {
-    let settings =
-        settings.into_iter().filter_map(|(leaf, value)| accept(leaf, value, &mut findings)).collect();
-    let mut config = overlay(defaults, settings, &mut findings);
-    raise_retention(&mut config, &mut findings);
+    let config = assemble(defaults, settings, &mut findings);
     check::all(&config, &mut findings);
     Reading { config: findings.errors.into_result().map(|()| config), warnings: findings.warnings }
+}
+
+/// The defaults with every setting on top that can be read.
+pub(super) fn assemble(
+    defaults: OperatorConfig,
+    settings: Vec<(&str, Value)>,
+    findings: &mut Findings,
+) -> OperatorConfig {
+    let settings = settings.into_iter().filter_map(|(leaf, value)| accept(leaf, value, findings)).collect();
+    let mut config = overlay(defaults, settings, findings);
+    raise_retention(&mut config, findings);
+    config
 }
 
 /// A setting with its key, when it says something and the schema has no objection.

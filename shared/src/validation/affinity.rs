@@ -40,11 +40,15 @@ fn term(path: &FieldPath, term: &NodeSelectorTerm, errors: &mut FieldErrors) {
     for (index, field) in term.match_fields.iter().flatten().enumerate() {
         let path = path.field("matchFields").index(index);
         if field.key != "metadata.name" {
-            let message = format!("\"{}\" is not supported; the only field of a node is metadata.name", field.key);
+            let message =
+                format!("\"{}\" is not supported; the only field of a node is metadata.name", field.key);
             errors.not_supported(path.field("key"), message);
         }
         if !["In", "NotIn"].contains(&field.operator.as_str()) {
-            errors.not_supported(path.field("operator"), format!("\"{}\" is not supported; choose In or NotIn", field.operator));
+            errors.not_supported(
+                path.field("operator"),
+                format!("\"{}\" is not supported; choose In or NotIn", field.operator),
+            );
         } else if field.values.as_ref().is_none_or(|values| values.len() != 1) {
             errors.invalid(path.field("values"), "must be the name of one node");
         }
@@ -62,7 +66,10 @@ fn requirement(path: &FieldPath, expression: &NodeSelectorRequirement, errors: &
             errors.forbidden(path.field("values"), format!("must be absent with operator {operator}"));
         }
         "Gt" | "Lt" if values.len() != 1 || values.iter().any(|value| value.parse::<i64>().is_err()) => {
-            errors.invalid(path.field("values"), format!("must be one whole number in quotes with operator {operator}"));
+            errors.invalid(
+                path.field("values"),
+                format!("must be one whole number in quotes with operator {operator}"),
+            );
         }
         "In" | "NotIn" => {
             for (at, value) in values.iter().enumerate() {
@@ -71,7 +78,8 @@ fn requirement(path: &FieldPath, expression: &NodeSelectorRequirement, errors: &
         }
         "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
         other => {
-            let message = format!("\"{other}\" is not supported; choose In, NotIn, Exists, DoesNotExist, Gt or Lt");
+            let message =
+                format!("\"{other}\" is not supported; choose In, NotIn, Exists, DoesNotExist, Gt or Lt");
             errors.not_supported(path.field("operator"), message);
         }
     }

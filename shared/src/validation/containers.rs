@@ -118,8 +118,13 @@ pub(super) fn moving_images(manifest: &Postgresql, _: &OperatorConfig, changes: 
     let Some(image) = text::given(&manifest.spec.docker_image) else { return };
     let last = image.rsplit('/').next().unwrap_or_default();
     if !image.contains('@') && (!last.contains(':') || last.ends_with(":latest")) {
-        let message = format!("{image} names no version: members made at different times may run different ones");
-        changes.push(Change { field: FieldPath::spec().field("dockerImage"), effect: Effect::Ignored, message });
+        let message =
+            format!("{image} names no version: members made at different times may run different ones");
+        changes.push(Change {
+            field: FieldPath::spec().field("dockerImage"),
+            effect: Effect::Ignored,
+            message,
+        });
     }
 }
 

@@ -69,7 +69,9 @@ pub(super) fn sources(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fi
             object_name(&path.field("secretRef").field("name"), &secret.name, "a Secret", errors);
         }
         if let Some(prefix) = text::given(&source.prefix).filter(|prefix| !text::is_variable_name(prefix)) {
-            let message = format!("\"{prefix}\" cannot begin the name of a variable; use letters, digits and underscores");
+            let message = format!(
+                "\"{prefix}\" cannot begin the name of a variable; use letters, digits and underscores"
+            );
             errors.invalid(path.field("prefix"), message);
         }
     }
@@ -134,22 +136,28 @@ fn value_from(path: &FieldPath, source: &EnvVarSource, errors: &mut FieldErrors)
         errors.invalid(path.clone(), "needs exactly one source, for example secretKeyRef or configMapKeyRef");
     }
     let secret = source.secret_key_ref.as_ref().map(|key| ("secretKeyRef", "a Secret", &key.name, &key.key));
-    let map = source.config_map_key_ref.as_ref().map(|key| ("configMapKeyRef", "a ConfigMap", &key.name, &key.key));
+    let map =
+        source.config_map_key_ref.as_ref().map(|key| ("configMapKeyRef", "a ConfigMap", &key.name, &key.key));
     for (field, what, name, key) in secret.into_iter().chain(map) {
         object_name(&path.field(field).field("name"), name, what, errors);
         let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if key.is_empty() {
             errors.required(path.field(field).field("key"), format!("is required: a key of {what}"));
         } else if !key.chars().all(is_key) {
-            let message = format!("\"{key}\" cannot be a key; use letters, digits, dashes, dots and underscores");
+            let message =
+                format!("\"{key}\" cannot be a key; use letters, digits, dashes, dots and underscores");
             errors.invalid(path.field(field).field("key"), message);
         }
     }
     if let Some(field) = &source.field_ref {
         let name = field.field_path.as_str();
-        let of_map = ["metadata.labels['", "metadata.annotations['"].iter().any(|map| name.starts_with(map)) && name.ends_with("']");
+        let of_map = ["metadata.labels['", "metadata.annotations['"].iter().any(|map| name.starts_with(map))
+            && name.ends_with("']");
         if !of_map && !POD_FIELDS.contains(&name) {
-            let message = format!("\"{name}\" is no field that a variable can take; choose one of {}", POD_FIELDS.join(", "));
+            let message = format!(
+                "\"{name}\" is no field that a variable can take; choose one of {}",
+                POD_FIELDS.join(", ")
+            );
             errors.not_supported(path.field("fieldRef").field("fieldPath"), message);
         }
     }

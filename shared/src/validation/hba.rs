@@ -34,11 +34,8 @@ const METHODS: &[&str] = &[
 ];
 
 /// What some methods cannot do without: one of these options.
-const NEEDED: &[(&str, &[&str])] = &[
-    ("ldap", &["ldapserver", "ldapurl"]),
-    ("radius", &["radiusservers"]),
-    ("oauth", &["issuer"]),
-];
+const NEEDED: &[(&str, &[&str])] =
+    &[("ldap", &["ldapserver", "ldapurl"]), ("radius", &["radiusservers"]), ("oauth", &["issuer"])];
 
 /// Lines of `spec.patroni.pg_hba`.
 pub(super) fn lines(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
@@ -103,15 +100,22 @@ fn authentication(kind: &str, method: &str, options: &[&str]) -> Result<(), Stri
     if method == "cert" && kind != "hostssl" {
         return Err(format!("has the method cert, which needs TLS; begin with hostssl instead of {kind}"));
     }
-    if let Some(odd) = options.iter().find(|option| option.split_once('=').is_none_or(|(name, _)| name.is_empty())) {
+    if let Some(odd) =
+        options.iter().find(|option| option.split_once('=').is_none_or(|(name, _)| name.is_empty()))
+    {
         return Err(format!("has \"{odd}\" behind the method; options look like name=value"));
     }
-    let has = |name: &str| options.iter().any(|option| option.split_once('=').is_some_and(|(key, _)| key == name));
+    let has =
+        |name: &str| options.iter().any(|option| option.split_once('=').is_some_and(|(key, _)| key == name));
     if has("clientcert") && kind != "hostssl" {
-        return Err(format!("has the option clientcert, which needs TLS; begin with hostssl instead of {kind}"));
+        return Err(format!(
+            "has the option clientcert, which needs TLS; begin with hostssl instead of {kind}"
+        ));
     }
     match NEEDED.iter().find(|(name, needed)| *name == method && !needed.iter().any(|option| has(option))) {
-        Some((_, needed)) => Err(format!("has the method {method} without its option {}=…", needed.join("=… or "))),
+        Some((_, needed)) => {
+            Err(format!("has the method {method} without its option {}=…", needed.join("=… or ")))
+        }
         None => Ok(()),
     }
 }
@@ -126,24 +130,31 @@ enum Address {
 fn address(host: &str) -> Result<Address, String> {
     if let Some((network, prefix)) = host.split_once('/') {
         let sample = "write for example 10.0.0.0/8 or 2001:db8::/32";
-        let network: IpAddr =
-            network.parse().map_err(|_| format!("has the address \"{host}\", which is no network; {sample}"))?;
+        let network: IpAddr = network
+            .parse()
+            .map_err(|_| format!("has the address \"{host}\", which is no network; {sample}"))?;
         let longest = if network.is_ipv4() { 32 } else { 128 };
         let fits = prefix.parse::<u8>().is_ok_and(|length| length <= longest);
         return if fits {
             Ok(Address::Complete)
         } else {
-            Err(format!("has the address \"{host}\" without a valid length; write 0 to {longest} behind the slash"))
+            Err(format!(
+                "has the address \"{host}\" without a valid length; write 0 to {longest} behind the slash"
+            ))
         };
     }
     if host.parse::<IpAddr>().is_ok() {
         return Ok(Address::NeedsMask);
     }
     let name = host.trim_start_matches('.').trim_end_matches('.').to_lowercase();
-    if ["all", "samehost", "samenet"].contains(&host) || text::is_dns_1123_subdomain(&name) && !is_numbers(&name) {
+    if ["all", "samehost", "samenet"].contains(&host)
+        || text::is_dns_1123_subdomain(&name) && !is_numbers(&name)
+    {
         Ok(Address::Complete)
     } else {
-        Err(format!("has the address \"{host}\"; write a network like 10.0.0.0/8, a host name, samenet or all"))
+        Err(format!(
+            "has the address \"{host}\"; write a network like 10.0.0.0/8, a host name, samenet or all"
+        ))
     }
 }
 
@@ -154,11 +165,18 @@ fn is_numbers(name: &str) -> bool {
 
 /// An address without a length has its mask in the next field.
 fn mask(host: &str, mask: &str) -> Result<(), String> {
-    let families = (host.parse::<IpAddr>().map(|host| host.is_ipv4()), mask.parse::<IpAddr>().map(|mask| mask.is_ipv4()));
+    let families = (
+        host.parse::<IpAddr>().map(|host| host.is_ipv4()),
+        mask.parse::<IpAddr>().map(|mask| mask.is_ipv4()),
+    );
     match families {
         (Ok(host), Ok(mask)) if host == mask => Ok(()),
-        (Ok(true), _) => Err(format!("has the address \"{host}\" without a length; write {host}/32 for this one address")),
-        _ => Err(format!("has the address \"{host}\" without a length; write {host}/128 for this one address")),
+        (Ok(true), _) => {
+            Err(format!("has the address \"{host}\" without a length; write {host}/32 for this one address"))
+        }
+        _ => {
+            Err(format!("has the address \"{host}\" without a length; write {host}/128 for this one address"))
+        }
     }
 }
 

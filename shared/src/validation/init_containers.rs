@@ -39,7 +39,10 @@ pub(super) fn mounts(manifest: &Postgresql, config: &OperatorConfig, errors: &mu
                 errors.invalid(path.field("name"), message);
             }
             if place.is_empty() {
-                errors.required(path.field("mountPath"), "is required: where in the container the volume is mounted");
+                errors.required(
+                    path.field("mountPath"),
+                    "is required: where in the container the volume is mounted",
+                );
             } else if taken.contains(&place) {
                 errors.duplicate(path.field("mountPath"), format!("{place} holds another volume already"));
             }
@@ -54,10 +57,17 @@ pub(super) fn policies(manifest: &Postgresql, _: &OperatorConfig, errors: &mut F
         for (name, word, known) in [
             ("imagePullPolicy", &container.image_pull_policy, &["Always", "IfNotPresent", "Never"][..]),
             ("restartPolicy", &container.restart_policy, &["Always", "OnFailure", "Never"][..]),
-            ("terminationMessagePolicy", &container.termination_message_policy, &["File", "FallbackToLogsOnError"][..]),
+            (
+                "terminationMessagePolicy",
+                &container.termination_message_policy,
+                &["File", "FallbackToLogsOnError"][..],
+            ),
         ] {
             if let Some(word) = word.as_deref().filter(|word| !known.contains(word)) {
-                errors.not_supported(path.field(name), format!("\"{word}\" is not supported; choose {}", known.join(", ")));
+                errors.not_supported(
+                    path.field(name),
+                    format!("\"{word}\" is not supported; choose {}", known.join(", ")),
+                );
             }
         }
         let sidecar = container.restart_policy.as_deref() == Some("Always");
@@ -67,7 +77,10 @@ pub(super) fn policies(manifest: &Postgresql, _: &OperatorConfig, errors: &mut F
             ("startupProbe", container.startup_probe.is_some()),
         ];
         for (name, _) in probes.into_iter().filter(|(_, given)| *given && !sidecar) {
-            errors.forbidden(path.field(name), "is only for init containers that go on running (restartPolicy: Always)");
+            errors.forbidden(
+                path.field(name),
+                "is only for init containers that go on running (restartPolicy: Always)",
+            );
         }
     }
 }
@@ -98,7 +111,10 @@ pub(super) fn security(manifest: &Postgresql, _: &OperatorConfig, errors: &mut F
             errors.invalid(path.field("allowPrivilegeEscalation"), message);
         }
         if context.run_as_non_root == Some(true) && context.run_as_user == Some(0) {
-            errors.invalid(path.field("runAsUser"), "is 0, which is root, but runAsNonRoot is true; write another id");
+            errors.invalid(
+                path.field("runAsUser"),
+                "is 0, which is root, but runAsNonRoot is true; write another id",
+            );
         }
     }
 }

@@ -22,8 +22,19 @@ enum Takes {
     Text,
 }
 
-const AUTHENTICATION: &[&str] =
-    &["trust", "reject", "scram-sha-256", "md5", "password", "ident", "peer", "pam", "ldap", "radius", "cert"];
+const AUTHENTICATION: &[&str] = &[
+    "trust",
+    "reject",
+    "scram-sha-256",
+    "md5",
+    "password",
+    "ident",
+    "peer",
+    "pam",
+    "ldap",
+    "radius",
+    "cert",
+];
 
 const OPTIONS: &[(&str, Takes)] = &[
     ("auth", Takes::Word(AUTHENTICATION)),
@@ -60,10 +71,42 @@ const WITHOUT_VALUE: &[&str] = &["allow-group-access", "no-data-checksums", "no-
 
 /// Encodings of a server, letters and digits alone in lower case: `initdb` looks at nothing else.
 const ENCODINGS: &[&str] = &[
-    "eucjp", "euckr", "euccn", "euctw", "eucjis2004", "iso88595", "iso88596", "iso88597", "iso88598", "koi8r", "koi8u",
-    "latin1", "latin2", "latin3", "latin4", "latin5", "latin6", "latin7", "latin8", "latin9", "latin10", "mulinternal",
-    "sqlascii", "utf8", "unicode", "win866", "win874", "win1250", "win1251", "win1252", "win1253", "win1254", "win1255",
-    "win1256", "win1257", "win1258",
+    "eucjp",
+    "euckr",
+    "euccn",
+    "euctw",
+    "eucjis2004",
+    "iso88595",
+    "iso88596",
+    "iso88597",
+    "iso88598",
+    "koi8r",
+    "koi8u",
+    "latin1",
+    "latin2",
+    "latin3",
+    "latin4",
+    "latin5",
+    "latin6",
+    "latin7",
+    "latin8",
+    "latin9",
+    "latin10",
+    "mulinternal",
+    "sqlascii",
+    "utf8",
+    "unicode",
+    "win866",
+    "win874",
+    "win1250",
+    "win1251",
+    "win1252",
+    "win1253",
+    "win1254",
+    "win1255",
+    "win1256",
+    "win1257",
+    "win1258",
 ];
 
 /// Every option is one, with a value it takes.
@@ -77,7 +120,8 @@ pub(super) fn options(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fi
             continue;
         }
         if WITHOUT_VALUE.contains(&name.as_str()) {
-            errors.forbidden(path, "cannot be set here: it takes no value, and would be given one; remove it");
+            errors
+                .forbidden(path, "cannot be set here: it takes no value, and would be given one; remove it");
             continue;
         }
         match OPTIONS.iter().find(|(known, _)| known == name) {
@@ -103,19 +147,28 @@ impl Takes {
     fn check(&self, value: &str) -> Result<(), String> {
         match self {
             Self::Nothing if value == "true" => Ok(()),
-            Self::Nothing => Err("is more than this option takes; write \"true\", or remove the line".to_owned()),
+            Self::Nothing => {
+                Err("is more than this option takes; write \"true\", or remove the line".to_owned())
+            }
             Self::Word(words) if words.contains(&value) => Ok(()),
             Self::Word(words) => Err(format!("is not known; choose one of {}", words.join(", "))),
             Self::Megabytes => {
                 let size = value.parse::<u32>().ok().filter(|size| size.is_power_of_two() && *size <= 1024);
-                size.map(|_| ()).ok_or_else(|| "is no size of a WAL segment; write 1, 2, 4, … 1024 megabytes".to_owned())
+                size.map(|_| ())
+                    .ok_or_else(|| "is no size of a WAL segment; write 1, 2, 4, … 1024 megabytes".to_owned())
             }
             Self::Encoding => {
                 let plain: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
                 let known = ENCODINGS.contains(&plain.to_ascii_lowercase().as_str());
-                if known { Ok(()) } else { Err("is no encoding of a server; write for example UTF8".to_owned()) }
+                if known {
+                    Ok(())
+                } else {
+                    Err("is no encoding of a server; write for example UTF8".to_owned())
+                }
             }
-            Self::Text if value.trim().is_empty() => Err("says nothing; write a value or remove the line".to_owned()),
+            Self::Text if value.trim().is_empty() => {
+                Err("says nothing; write a value or remove the line".to_owned())
+            }
             Self::Text => Ok(()),
         }
     }

@@ -195,6 +195,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::catalogue::{self, Subject};
 
     /// A valid manifest with these fields of the spec besides or instead.
     fn manifest(fields: Value) -> Postgresql {
@@ -283,36 +284,34 @@ mod tests {
         assert_eq!(told(fields, &config).len(), 1);
     }
 
-    /// Old and new manifest and configuration of every case of the catalogue that can be read.
-    fn catalogue() -> Vec<(Option<Postgresql>, Postgresql, OperatorConfig)> {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/admission");
-        let cases = std::fs::read_dir(folder).unwrap().map(|case| case.unwrap().path());
-        let read = |path: std::path::PathBuf| -> Option<Postgresql> {
-            serde_saphyr::from_str(&std::fs::read_to_string(path).ok()?).ok()
-        };
-        let config = |path: std::path::PathBuf| {
-            let data = std::fs::read_to_string(path).ok()?;
-            OperatorConfig::from_config_map(&serde_saphyr::from_str(&data).ok()?).ok()
-        };
-        cases
-            .filter_map(|case| {
-                let config = config(case.join("configuration.yaml")).unwrap_or_default();
-                Some((read(case.join("old.yaml")), read(case.join("new.yaml"))?, config))
-            })
-            .collect()
+    /// Old and new manifest and configuration of every case that can be read.
+    fn cases() -> Vec<(Option<Postgresql>, Postgresql, OperatorConfig)> {
+        let read = |value: &Value| serde_json::from_value::<Postgresql>(value.clone()).ok();
+        let all = catalogue::refused().into_iter().chain(catalogue::accepted());
+        all.filter_map(|case| {
+            let config = OperatorConfig::from_config_map(&case.configuration).unwrap();
+            match case.subject {
+                Subject::Manifest { old, new, .. } => {
+                    Some((old.as_ref().and_then(read), read(&new)?, config))
+                }
+                _ => None,
+            }
+        })
+        .collect()
     }
 
     #[test]
-    fn every_check_and_transition_is_hit_by_a_case_of_the_catalogue() {
-        let cases = catalogue();
-        assert!(cases.len() > 100, "only {} cases could be read", cases.len());
+    fn every_check_transition_and_warning_is_hit_by_a_case_of_the_catalogue() {
+        let cases = cases();
+        assert!(cases.len() > 250, "only {} manifests could be read", cases.len());
+        let mut missing = Vec::new();
         for (index, check) in CHECKS.iter().enumerate() {
             let hit = cases.iter().any(|(_, new, config)| {
                 let mut errors = FieldErrors::default();
                 check(new, config, &mut errors);
                 !errors.is_empty()
             });
-            assert!(hit, "no case for CHECKS[{index}]");
+            missing.extend((!hit).then(|| format!("CHECKS[{index}]")));
         }
         for (index, transition) in TRANSITIONS.iter().enumerate() {
             let hit = cases.iter().any(|(old, new, config)| {
@@ -320,8 +319,17 @@ mod tests {
                 old.iter().for_each(|old| transition(old, new, config, &mut errors));
                 !errors.is_empty()
             });
-            assert!(hit, "no case for TRANSITIONS[{index}]");
+            missing.extend((!hit).then(|| format!("TRANSITIONS[{index}]")));
         }
+        for (index, warning) in WARNINGS.iter().enumerate() {
+            let hit = cases.iter().any(|(_, new, config)| {
+                let mut changes = Vec::new();
+                warning(new, config, &mut changes);
+                !changes.is_empty()
+            });
+            missing.extend((!hit).then(|| format!("WARNINGS[{index}]")));
+        }
+        assert!(missing.is_empty(), "no case for {missing:?}");
     }
 
     #[test]

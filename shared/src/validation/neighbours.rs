@@ -57,7 +57,9 @@ pub(crate) fn neighbours(
     };
     for other in others.iter().filter(beside) {
         let theirs = objects(other, config);
-        let Some(((kind, name), whose)) = theirs.iter().find(|(object, _)| own.contains_key(*object)) else { continue };
+        let Some(((kind, name), whose)) = theirs.iter().find(|(object, _)| own.contains_key(*object)) else {
+            continue;
+        };
         errors.duplicate(
             FieldPath::new("metadata").field("name"),
             format!(

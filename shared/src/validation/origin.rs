@@ -55,7 +55,10 @@ pub(super) fn clone(manifest: &Postgresql, config: &OperatorConfig, errors: &mut
             errors.invalid(clone_path().field("timestamp"), format!("\"{timestamp}\" {message}"));
         }
         archive(manifest, clone, config, errors);
-        if text::given(&clone.uid).is_none() && text::given(&clone.s3_wal_path).is_none() && !by_environment(manifest) {
+        if text::given(&clone.uid).is_none()
+            && text::given(&clone.s3_wal_path).is_none()
+            && !by_environment(manifest)
+        {
             let message = "is required with clone.timestamp: metadata.uid of the source is part of its archive's path; or \
                            write the path as clone.s3_wal_path";
             errors.required(clone_path().field("uid"), message);
@@ -112,7 +115,8 @@ fn storage(clone: &CloneDescription, errors: &mut FieldErrors) {
 fn location(path: FieldPath, value: Option<&str>, scheme: &str, errors: &mut FieldErrors) {
     let Some(value) = value else { return };
     let Some(rest) = value.strip_prefix(scheme) else {
-        return errors.invalid(path, format!("\"{value}\" is not a path in a bucket; write {scheme}<bucket>/<path>"));
+        return errors
+            .invalid(path, format!("\"{value}\" is not a path in a bucket; write {scheme}<bucket>/<path>"));
     };
     let bucket = rest.split('/').next().unwrap_or_default();
     if bucket.is_empty() {
@@ -236,7 +240,8 @@ pub(super) fn standby_is_read_only(manifest: &Postgresql, _: &OperatorConfig, ch
 pub(super) fn secrets_in_clear(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
     let key = manifest.spec.clone.as_ref().and_then(|clone| text::given(&clone.s3_secret_access_key));
     if key.is_some() {
-        let message = "stands in clear; put it into a Secret and take it as CLONE_AWS_SECRET_ACCESS_KEY in spec.env";
+        let message =
+            "stands in clear; put it into a Secret and take it as CLONE_AWS_SECRET_ACCESS_KEY in spec.env";
         let field = clone_path().field("s3_secret_access_key");
         changes.push(Change { field, effect: Effect::Ignored, message: message.to_owned() });
     }

@@ -49,7 +49,8 @@ fn one_toleration(path: &FieldPath, toleration: &Toleration, errors: &mut FieldE
         errors.invalid(path.field("key"), format!("\"{key}\" cannot be the key of a taint"));
     }
     if !text::is_label_value(&value) {
-        let message = format!("\"{value}\" cannot be the value of a taint; use at most 63 letters, digits, -, _ and .");
+        let message =
+            format!("\"{value}\" cannot be the value of a taint; use at most 63 letters, digits, -, _ and .");
         errors.invalid(path.field("value"), message);
     }
 }
@@ -93,9 +94,10 @@ fn details(path: &FieldPath, spread: &TopologySpreadConstraint, errors: &mut Fie
             errors.invalid(path.field("minDomains"), "needs whenUnsatisfiable: DoNotSchedule");
         }
     }
-    for (name, policy) in
-        [("nodeAffinityPolicy", &spread.node_affinity_policy), ("nodeTaintsPolicy", &spread.node_taints_policy)]
-    {
+    for (name, policy) in [
+        ("nodeAffinityPolicy", &spread.node_affinity_policy),
+        ("nodeTaintsPolicy", &spread.node_taints_policy),
+    ] {
         if let Some(policy) = policy.as_deref().filter(|policy| !["Honor", "Ignore"].contains(policy)) {
             let message = format!("\"{policy}\" is not supported; choose Honor or Ignore");
             errors.not_supported(path.field(name), message);
@@ -129,7 +131,8 @@ pub(super) fn names(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
         ("podPriorityClassName", &spec.pod_priority_class_name, "a PriorityClass"),
     ] {
         if let Some(given) = text::given(given).filter(|given| !text::is_dns_1123_subdomain(given)) {
-            errors.invalid(FieldPath::spec().field(name), format!("\"{given}\" cannot be the name of {what}"));
+            errors
+                .invalid(FieldPath::spec().field(name), format!("\"{given}\" cannot be the name of {what}"));
         }
     }
 }

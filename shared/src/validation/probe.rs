@@ -33,7 +33,8 @@ pub(super) fn one_way(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fi
         errors.invalid(path().field("successThreshold"), "must be 1 for a liveness probe");
     }
     if let Some(seconds) = probe.termination_grace_period_seconds.filter(|seconds| *seconds < 1) {
-        errors.invalid(path().field("terminationGracePeriodSeconds"), format!("{seconds} must be at least 1"));
+        errors
+            .invalid(path().field("terminationGracePeriodSeconds"), format!("{seconds} must be at least 1"));
     }
 }
 
@@ -53,7 +54,8 @@ pub(super) fn targets(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fi
         for (index, header) in get.http_headers.iter().flatten().enumerate() {
             let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
             if header.name.is_empty() || !header.name.chars().all(is_name) {
-                let message = format!("\"{}\" cannot name a header; use letters, digits and dashes", header.name);
+                let message =
+                    format!("\"{}\" cannot name a header; use letters, digits and dashes", header.name);
                 errors.invalid(path.field("httpHeaders").index(index).field("name"), message);
             }
         }
@@ -81,8 +83,12 @@ fn port(path: &FieldPath, port: &IntOrString, errors: &mut FieldErrors) {
         }
         IntOrString::String(name) => {
             let message = match name.parse::<u16>() {
-                Ok(number) => format!("\"{name}\" is text, and so the name of a port; write {number} without quotes"),
-                Err(_) => format!("\"{name}\" is no port of the database, whose ports have no names; write 5432 or 8008"),
+                Ok(number) => {
+                    format!("\"{name}\" is text, and so the name of a port; write {number} without quotes")
+                }
+                Err(_) => format!(
+                    "\"{name}\" is no port of the database, whose ports have no names; write 5432 or 8008"
+                ),
             };
             errors.invalid(path.clone(), message);
         }

@@ -37,7 +37,8 @@ pub(super) fn selector(path: &FieldPath, selector: &LabelSelector, errors: &mut 
             }
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
             other => {
-                let message = format!("\"{other}\" is not supported; choose In, NotIn, Exists or DoesNotExist");
+                let message =
+                    format!("\"{other}\" is not supported; choose In, NotIn, Exists or DoesNotExist");
                 errors.not_supported(path.field("operator"), message);
             }
         }
@@ -52,14 +53,18 @@ pub(super) fn key(path: &FieldPath, key: &str, errors: &mut FieldErrors) {
     if key.is_empty() {
         errors.required(path.clone(), "is required: the key of a label");
     } else if !text::is_qualified_name(key) {
-        errors.invalid(path.clone(), format!("\"{key}\" cannot be the key of a label; write name or example.com/name"));
+        errors.invalid(
+            path.clone(),
+            format!("\"{key}\" cannot be the key of a label; write name or example.com/name"),
+        );
     }
 }
 
 /// The value of a label.
 pub(super) fn label_value(path: &FieldPath, value: &str, errors: &mut FieldErrors) {
     if !text::is_label_value(value) {
-        let message = format!("\"{value}\" cannot be the value of a label; use at most 63 letters, digits, -, _ and .");
+        let message =
+            format!("\"{value}\" cannot be the value of a label; use at most 63 letters, digits, -, _ and .");
         errors.invalid(path.clone(), message);
     }
 }

@@ -63,7 +63,9 @@ pub(super) fn minimal_wal(manifest: &Postgresql, _: &OperatorConfig, errors: &mu
     let senders = number(manifest, "max_wal_senders");
     if senders != Some(0.0) {
         let message = match senders {
-            Some(senders) => format!("is {senders}, but must be 0 with wal_level minimal, or PostgreSQL does not start"),
+            Some(senders) => {
+                format!("is {senders}, but must be 0 with wal_level minimal, or PostgreSQL does not start")
+            }
             None => "must be 0 with wal_level minimal, or PostgreSQL does not start".to_owned(),
         };
         errors.invalid(path("max_wal_senders"), message);
@@ -83,11 +85,10 @@ pub(super) fn replicas_fit(manifest: &Postgresql, _: &OperatorConfig, errors: &m
         ("max_replication_slots", 0, "one for each replica"),
     ] {
         let needed = f64::from(members.saturating_sub(1).saturating_add(spare));
-        if let Some(given) = number(manifest, name).filter(|given| members > 1 && *given > 0.0 && *given < needed) {
-            errors.invalid(
-                path(name),
-                format!("is {given}, but {members} members need {needed}: {what}"),
-            );
+        if let Some(given) =
+            number(manifest, name).filter(|given| members > 1 && *given > 0.0 && *given < needed)
+        {
+            errors.invalid(path(name), format!("is {given}, but {members} members need {needed}: {what}"));
         }
     }
 }
@@ -103,10 +104,16 @@ pub(super) fn wal_sizes(manifest: &Postgresql, _: &OperatorConfig, errors: &mut 
     let Some(volume) = manifest.spec.volume.size.parse::<Amount>().ok().filter(|size| !size.is_zero()) else {
         return;
     };
-    for (name, size) in [("min_wal_size", least), ("max_wal_size", most), ("wal_keep_size", number(manifest, "wal_keep_size"))] {
+    for (name, size) in [
+        ("min_wal_size", least),
+        ("max_wal_size", most),
+        ("wal_keep_size", number(manifest, "wal_keep_size")),
+    ] {
         if size.is_some_and(|size| size >= bytes(volume)) {
-            let message =
-                format!("would fill the volume of {}; keep it well below spec.volume.size", manifest.spec.volume.size);
+            let message = format!(
+                "would fill the volume of {}; keep it well below spec.volume.size",
+                manifest.spec.volume.size
+            );
             errors.invalid(path(name), message);
         }
     }
@@ -133,7 +140,9 @@ fn has_huge_pages(manifest: &Postgresql) -> bool {
 
 /// Shared memory fits into the container, along with all the rest.
 pub(super) fn shared_buffers(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
-    let Some((limit, text)) = memory_limit(manifest, config).filter(|_| !has_huge_pages(manifest)) else { return };
+    let Some((limit, text)) = memory_limit(manifest, config).filter(|_| !has_huge_pages(manifest)) else {
+        return;
+    };
     if number(manifest, "shared_buffers").is_some_and(|size| size >= bytes(limit)) {
         let message = format!(
             "does not fit into the container's memory of {text}; a quarter of it is usual, or raise \
@@ -156,9 +165,10 @@ fn memory_limit(manifest: &Postgresql, config: &OperatorConfig) -> Option<(Amoun
     let configured = bounds.default_memory_limit.as_ref().and_then(|limit| amount(&limit.0));
     let limit = own(&resources.limits).or(configured)?;
     let least = bounds.min_memory_limit.as_ref().and_then(|limit| amount(&limit.0));
-    [own(&resources.requests), least].into_iter().flatten().fold(Some(limit), |most, other| {
-        most.map(|most| if other.0 > most.0 { other } else { most })
-    })
+    [own(&resources.requests), least]
+        .into_iter()
+        .flatten()
+        .fold(Some(limit), |most, other| most.map(|most| if other.0 > most.0 { other } else { most }))
 }
 
 /// A bare number of pages was probably meant as something else.
@@ -167,7 +177,10 @@ pub(super) fn pages(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec
         let Some(text) = parameters::value(manifest, name).map(str::trim) else { continue };
         let bare = text.chars().all(|c| c.is_ascii_digit()) && !text.is_empty();
         if let Some(size) = number(manifest, name).filter(|size| bare && *size > 0.0) {
-            let message = format!("{text} counts pages of 8kB, {}kB altogether; write a unit, as in 128MB", size / 1024.0);
+            let message = format!(
+                "{text} counts pages of 8kB, {}kB altogether; write a unit, as in 128MB",
+                size / 1024.0
+            );
             changes.push(Change { field: path(name), effect: Effect::Ignored, message });
         }
     }

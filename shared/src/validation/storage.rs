@@ -54,12 +54,16 @@ pub(super) fn performance(manifest: &Postgresql, _: &OperatorConfig, errors: &mu
 /// The class is named as a class can be, the type as the cloud names it.
 pub(super) fn class(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
     let volume = &manifest.spec.volume;
-    if let Some(class) = text::given(&volume.storage_class).filter(|class| !text::is_dns_1123_subdomain(class)) {
-        let message = format!("\"{class}\" cannot be the name of a StorageClass; kubectl get storageclass lists them");
+    if let Some(class) =
+        text::given(&volume.storage_class).filter(|class| !text::is_dns_1123_subdomain(class))
+    {
+        let message =
+            format!("\"{class}\" cannot be the name of a StorageClass; kubectl get storageclass lists them");
         errors.invalid(path().field("storageClass"), message);
     }
     if let Some(kind) = text::given(&volume.volume_type).filter(|kind| !VOLUME_TYPES.contains(kind)) {
-        let message = format!("\"{kind}\" is no type of EBS volume; choose one of {}", VOLUME_TYPES.join(", "));
+        let message =
+            format!("\"{kind}\" is no type of EBS volume; choose one of {}", VOLUME_TYPES.join(", "));
         errors.not_supported(path().field("type"), message);
     }
 }

@@ -78,12 +78,15 @@ fn tables(path: &FieldPath, stream: &Stream, errors: &mut FieldErrors) {
             errors.required(path.field("eventType"), "is required: the type of the events");
         }
         for (field, column) in [("idColumn", &table.id_column), ("payloadColumn", &table.payload_column)] {
-            if let Some(column) = text::given(column).filter(|column| column.len() > text::LONGEST_NAME || column.contains('"')) {
+            if let Some(column) =
+                text::given(column).filter(|column| column.len() > text::LONGEST_NAME || column.contains('"'))
+            {
                 errors.invalid(path.field(field), format!("\"{column}\" cannot name a column"));
             }
         }
         if table.ignore_recovery == Some(true) && text::given(&table.recovery_event_type).is_some() {
-            let message = "contradicts ignoreRecovery: true, which drops what cannot be delivered; keep one of them";
+            let message =
+                "contradicts ignoreRecovery: true, which drops what cannot be delivered; keep one of them";
             errors.invalid(path.field("recoveryEventType"), message);
         }
     }

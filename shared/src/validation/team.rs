@@ -31,7 +31,10 @@ pub(crate) fn team(team: &PostgresTeam, errors: &mut FieldErrors) {
             entries(&path.key(name), others.as_deref(), errors, |path, other, errors| {
                 team_name(&path, other, errors);
                 if other == name && !name.is_empty() {
-                    errors.invalid(path, format!("is \"{other}\" itself; name another team or remove the line"));
+                    errors.invalid(
+                        path,
+                        format!("is \"{other}\" itself; name another team or remove the line"),
+                    );
                 }
             });
         }
@@ -39,7 +42,9 @@ pub(crate) fn team(team: &PostgresTeam, errors: &mut FieldErrors) {
     let path = FieldPath::spec().field("additionalMembers");
     for (name, members) in team.spec.additional_members.iter().flatten() {
         team_name(&path.key(name), name, errors);
-        entries(&path.key(name), members.as_deref(), errors, |path, member, errors| member_name(path, member, errors));
+        entries(&path.key(name), members.as_deref(), errors, |path, member, errors| {
+            member_name(path, member, errors)
+        });
     }
 }
 
@@ -96,7 +101,9 @@ pub(crate) fn circles(new: &PostgresTeam, others: &[PostgresTeam]) -> Vec<Change
     for (at, (section, additions)) in sections(new).into_iter().enumerate() {
         let mut graph: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let all = others.iter().filter(|other| !same(other)).chain([new]);
-        for additions in all.filter_map(|one| sections(one).into_iter().nth(at)).map(|(_, additions)| additions) {
+        for additions in
+            all.filter_map(|one| sections(one).into_iter().nth(at)).map(|(_, additions)| additions)
+        {
             for (name, further) in additions.iter().flatten() {
                 graph.entry(name).or_default().extend(further.iter().flatten().map(String::as_str));
             }

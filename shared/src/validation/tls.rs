@@ -44,14 +44,17 @@ pub(super) fn files(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
     let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     for (name, file) in files {
         // A path from the root is taken as it is, as upstream does.
-        if let Some(file) = text::given(file).filter(|file| !file.starts_with('/') && !file.chars().all(is_key)) {
+        if let Some(file) =
+            text::given(file).filter(|file| !file.starts_with('/') && !file.chars().all(is_key))
+        {
             let message = format!("\"{file}\" cannot be a key of a Secret; write for example tls.crt");
             errors.invalid(path().field(name), message);
         }
     }
     let certificate = text::given(&tls.certificate_file).unwrap_or("tls.crt");
     if text::given(&tls.private_key_file).unwrap_or("tls.key") == certificate {
-        let message = format!("is the certificate's file too (\"{certificate}\"); name the key's, for example tls.key");
+        let message =
+            format!("is the certificate's file too (\"{certificate}\"); name the key's, for example tls.key");
         errors.duplicate(path().field("privateKeyFile"), message);
     }
     if text::given(&tls.ca_secret_name) == Some(tls.secret_name.as_str()) {

@@ -67,7 +67,10 @@ fn source(path: &FieldPath, kind: &str, fields: &Value, errors: &mut FieldErrors
     let Some((_, needed)) = KINDS.iter().find(|(known, _)| *known == kind) else {
         let message = match spelling::closest(kind, KINDS.iter().map(|(known, _)| *known)) {
             Some(meant) => format!("is no kind of volume; did you mean {meant}?"),
-            None => "is no kind of volume; use for example emptyDir, configMap, secret or persistentVolumeClaim".to_owned(),
+            None => {
+                "is no kind of volume; use for example emptyDir, configMap, secret or persistentVolumeClaim"
+                    .to_owned()
+            }
         };
         return errors.not_supported(path, message);
     };
@@ -107,7 +110,10 @@ fn named_object(path: &FieldPath, kind: &str, fields: &Map<String, Value>, error
 fn empty_dir(path: &FieldPath, fields: &Map<String, Value>, errors: &mut FieldErrors) {
     if let Some(medium) = fields.get("medium").and_then(Value::as_str) {
         if !["", "Memory"].contains(&medium) && !medium.starts_with("HugePages") {
-            errors.not_supported(path.field("medium"), format!("\"{medium}\" is not supported; write Memory or leave it out"));
+            errors.not_supported(
+                path.field("medium"),
+                format!("\"{medium}\" is not supported; write Memory or leave it out"),
+            );
         }
     }
     let limit = fields.get("sizeLimit").and_then(Value::as_str);
@@ -117,9 +123,14 @@ fn empty_dir(path: &FieldPath, fields: &Map<String, Value>, errors: &mut FieldEr
 }
 
 fn host_path(path: &FieldPath, fields: &Map<String, Value>, errors: &mut FieldErrors) {
-    if let Some(kind) = fields.get("type").and_then(Value::as_str).filter(|kind| !HOST_PATH_TYPES.contains(kind)) {
+    if let Some(kind) =
+        fields.get("type").and_then(Value::as_str).filter(|kind| !HOST_PATH_TYPES.contains(kind))
+    {
         let known: Vec<&str> = HOST_PATH_TYPES.iter().copied().filter(|kind| !kind.is_empty()).collect();
-        errors.not_supported(path.field("type"), format!("\"{kind}\" is not supported; choose {}", known.join(", ")));
+        errors.not_supported(
+            path.field("type"),
+            format!("\"{kind}\" is not supported; choose {}", known.join(", ")),
+        );
     }
     let place = fields.get("path").and_then(Value::as_str).unwrap_or_default();
     if place.split('/').any(|step| step == "..") {
@@ -133,7 +144,9 @@ fn mode(path: &FieldPath, fields: &Map<String, Value>, errors: &mut FieldErrors)
         None | Some(Value::Null) => {}
         Some(value) if value.as_i64().is_some_and(|mode| (0..=0o777).contains(&mode)) => {}
         Some(value) => {
-            let message = format!("{value} is no file mode; write a number up to 511 (octal 0777), for example 420 for 0644");
+            let message = format!(
+                "{value} is no file mode; write a number up to 511 (octal 0777), for example 420 for 0644"
+            );
             errors.invalid(path.field("defaultMode"), message);
         }
     }

@@ -90,7 +90,8 @@ pub(super) fn places(config: &OperatorConfig, findings: &mut Findings) {
         // Spilo puts s3:// before it, so a path behind the name is fine.
         let name = bucket.split('/').next().unwrap_or_default();
         if bucket.contains("://") {
-            findings.error(leaf, format!("is {bucket:?}; write the bucket's name alone, without s3:// or gs://"));
+            findings
+                .error(leaf, format!("is {bucket:?}; write the bucket's name alone, without s3:// or gs://"));
         } else if !is_bucket(name) {
             let message = format!("is {bucket:?}; write 3 to 63 lower-case letters, digits, - and .");
             findings.error(leaf, message);
@@ -101,10 +102,14 @@ pub(super) fn places(config: &OperatorConfig, findings: &mut Findings) {
         ("logical_backup_azure_storage_account_name", &backup.azure_storage_account_name),
     ] {
         let is_account = |name: &str| {
-            (3..=24).contains(&name.len()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+            (3..=24).contains(&name.len())
+                && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
         };
         if let Some(account) = account.as_deref().filter(|account| !is_account(account)) {
-            findings.error(leaf, format!("is {account:?}; a storage account has 3 to 24 lower-case letters and digits"));
+            findings.error(
+                leaf,
+                format!("is {account:?}; a storage account has 3 to 24 lower-case letters and digits"),
+            );
         }
     }
     if let Some(endpoint) = backup.s3_endpoint.as_deref().filter(|endpoint| !is_http_url(endpoint)) {
@@ -113,13 +118,17 @@ pub(super) fn places(config: &OperatorConfig, findings: &mut Findings) {
             format!("is {endpoint:?}; write an address like https://s3.eu-central-1.amazonaws.com"),
         );
     }
-    for (leaf, region) in [("aws_region", Some(&cloud.aws_region)), ("logical_backup_s3_region", backup.s3_region.as_ref())] {
+    for (leaf, region) in
+        [("aws_region", Some(&cloud.aws_region)), ("logical_backup_s3_region", backup.s3_region.as_ref())]
+    {
         let is_region = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if let Some(region) = region.filter(|region| !region.chars().all(is_region)) {
             findings.error(leaf, format!("is {region:?}; write a region like eu-central-1"));
         }
     }
-    if let Some(arn) = cloud.irsa_role_arn.as_deref().filter(|arn| !(arn.starts_with("arn:") && arn.contains(":role/"))) {
+    if let Some(arn) =
+        cloud.irsa_role_arn.as_deref().filter(|arn| !(arn.starts_with("arn:") && arn.contains(":role/")))
+    {
         let message = format!("is {arn:?}; write an ARN like arn:aws:iam::123456789012:role/postgres");
         findings.error("irsa_role_arn", message);
     }
@@ -128,8 +137,13 @@ pub(super) fn places(config: &OperatorConfig, findings: &mut Findings) {
 /// How S3 encrypts, and how long dumps are kept.
 pub(super) fn backup_options(config: &OperatorConfig, findings: &mut Findings) {
     let backup = &config.logical_backup;
-    if let Some(sse) = backup.s3_sse.as_deref().filter(|sse| !["AES256", "aws:kms", "aws:kms:dsse"].contains(sse)) {
-        findings.error("logical_backup_s3_sse", format!("is {sse:?}; choose one of AES256, aws:kms, aws:kms:dsse"));
+    if let Some(sse) =
+        backup.s3_sse.as_deref().filter(|sse| !["AES256", "aws:kms", "aws:kms:dsse"].contains(sse))
+    {
+        findings.error(
+            "logical_backup_s3_sse",
+            format!("is {sse:?}; choose one of AES256, aws:kms, aws:kms:dsse"),
+        );
     }
     if let Some(span) = backup.s3_retention_time.as_deref().filter(|span| !is_span(span)) {
         let message = format!("is {span:?}; write a span of time like \"2 weeks\" or \"30 days\"");

@@ -120,7 +120,10 @@ pub(super) fn toleration(config: &OperatorConfig, findings: &mut Findings) {
         other => findings.error(leaf, format!("has the operator {other:?}; choose Equal or Exists")),
     }
     if !["", "NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect.as_str()) {
-        findings.error(leaf, format!("has the effect {effect:?}; choose NoSchedule, PreferNoSchedule or NoExecute"));
+        findings.error(
+            leaf,
+            format!("has the effect {effect:?}; choose NoSchedule, PreferNoSchedule or NoExecute"),
+        );
     }
 }
 
@@ -136,7 +139,10 @@ pub(super) fn protection(config: &OperatorConfig, findings: &mut Findings) {
     }
     if kubernetes.enable_owner_references && (date.is_some() || name.is_some()) {
         let leaf = if date.is_some() { "delete_annotation_date_key" } else { "delete_annotation_name_key" };
-        findings.warn(leaf, "protects nothing with enable_owner_references: Kubernetes deletes what belongs to a cluster");
+        findings.warn(
+            leaf,
+            "protects nothing with enable_owner_references: Kubernetes deletes what belongs to a cluster",
+        );
     }
 }
 

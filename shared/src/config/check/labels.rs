@@ -82,7 +82,8 @@ pub(super) fn application(config: &OperatorConfig, findings: &mut Findings) {
             findings.warn("cluster_labels", message);
         }
         Some(taken @ (labels::POOLER | labels::LOGICAL_BACKUP)) => {
-            let message = format!("has application:{taken}, which is not for databases; write application:spilo");
+            let message =
+                format!("has application:{taken}, which is not for databases; write application:spilo");
             findings.error("cluster_labels", message);
         }
         Some(_) => {}

@@ -60,3 +60,44 @@ pub(super) fn all(config: &OperatorConfig, findings: &mut Findings) {
         check(config, findings);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{self, Subject};
+    use crate::config::{Source, from_config_map, from_resource, reading};
+
+    /// Every configuration of the catalogue, as far as it can be read.
+    fn configurations() -> Vec<OperatorConfig> {
+        let all = catalogue::refused().into_iter().chain(catalogue::accepted());
+        all.filter_map(|case| match case.subject {
+            Subject::ConfigMap(_, data) => {
+                let mut findings = Findings::of(Source::ConfigMap);
+                let settings = from_config_map::settings(&data, &mut findings);
+                Some(reading::assemble(OperatorConfig::default(), settings, &mut findings))
+            }
+            Subject::Resource(_, settings) => {
+                let mut findings = Findings::of(Source::Resource);
+                let settings = from_resource::settings(settings.as_object()?, &mut findings);
+                Some(reading::assemble(OperatorConfig::default_of_resource(), settings, &mut findings))
+            }
+            Subject::Manifest { .. } | Subject::Deletion(_) | Subject::Team { .. } => None,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn every_check_is_hit_by_a_configuration_of_the_catalogue() {
+        let configurations = configurations();
+        let mut missing = Vec::new();
+        for (index, check) in CHECKS.iter().enumerate() {
+            let hit = configurations.iter().any(|config| {
+                let mut findings = Findings::of(Source::ConfigMap);
+                check(config, &mut findings);
+                findings.len() > 0
+            });
+            missing.extend((!hit).then(|| format!("CHECKS[{index}]")));
+        }
+        assert!(missing.is_empty(), "no case for {missing:?}");
+    }
+}

@@ -55,7 +55,8 @@ pub(super) fn pooler_connections(config: &OperatorConfig, findings: &mut Finding
     let pooler = &config.connection_pooler;
     let (most, pods) = (pooler.max_db_connections, pooler.number_of_instances);
     if (1..pods).contains(&most) {
-        let message = format!("is {most}, which leaves no connection for each of {pods} pods; write at least {pods}");
+        let message =
+            format!("is {most}, which leaves no connection for each of {pods} pods; write at least {pods}");
         findings.error("connection_pooler_max_db_connections", message);
     }
 }

@@ -46,10 +46,12 @@ pub(super) fn team_roles(config: &OperatorConfig, findings: &mut Findings) {
     let teams = &config.teams_api;
     let suffix = &teams.role_deletion_suffix;
     if teams.enable_team_member_deprecation && suffix.is_empty() {
-        let message = "is empty, so a role that is to be put aside keeps its name; write for example _deleted";
+        let message =
+            "is empty, so a role that is to be put aside keeps its name; write for example _deleted";
         findings.error("role_deletion_suffix", message);
     } else if suffix.len() > LONGEST_SUFFIX || suffix.contains(char::is_whitespace) {
-        let message = format!("is {suffix:?}; write at most {LONGEST_SUFFIX} characters without blanks, like _deleted");
+        let message =
+            format!("is {suffix:?}; write at most {LONGEST_SUFFIX} characters without blanks, like _deleted");
         findings.error("role_deletion_suffix", message);
     }
     for (leaf, roles) in [
@@ -59,7 +61,10 @@ pub(super) fn team_roles(config: &OperatorConfig, findings: &mut Findings) {
     ] {
         for name in roles {
             if name.len() > LONGEST_ROLE || name.contains(char::is_whitespace) {
-                findings.error(leaf, format!("has {name:?}; write names of at most {LONGEST_ROLE} bytes without blanks"));
+                findings.error(
+                    leaf,
+                    format!("has {name:?}; write names of at most {LONGEST_ROLE} bytes without blanks"),
+                );
             }
         }
     }
