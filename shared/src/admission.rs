@@ -119,20 +119,6 @@ pub fn review_deletion(manifest: &Value, config: &OperatorConfig, today: Date) -
     errors.into_result()
 }
 
-/// Whether the objects of a new cluster would have names that those of `others` have.
-///
-/// # Errors
-/// One error for each cluster it would get in the way of.
-pub fn review_names(
-    new: &Postgresql,
-    others: &[Postgresql],
-    config: &OperatorConfig,
-) -> Result<(), FieldErrors> {
-    let mut errors = FieldErrors::default();
-    validation::neighbours(new, others, config, &mut errors);
-    errors.into_result()
-}
-
 /// Whether a `PostgresTeam` can be read, beside the `others` that are stored; and what of it deserves a second look.
 ///
 /// # Errors

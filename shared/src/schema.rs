@@ -257,6 +257,19 @@ fn wrong_type(wanted: JsonType, value: &Value) -> String {
     }
 }
 
+/// What is wrong with a value that should have the type that an OpenAPI schema calls `wanted`, if anything is.
+pub(crate) fn unlike(wanted: &str, value: &Value) -> Option<String> {
+    let (wanted, fits) = match wanted {
+        "boolean" => (JsonType::Boolean, value.is_boolean()),
+        "integer" => (JsonType::Integer, value.is_i64() || value.is_u64()),
+        "string" => (JsonType::String, value.is_string()),
+        "array" => (JsonType::Array, value.is_array()),
+        "object" => (JsonType::Object, value.is_object()),
+        _ => return None,
+    };
+    (!fits && !value.is_null()).then(|| wrong_type(wanted, value))
+}
+
 /// What kind of value stands there, without repeating a whole map or list.
 fn described(value: &Value) -> String {
     match value {

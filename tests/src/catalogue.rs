@@ -18,14 +18,12 @@ use serde_json::{Map, Value};
 /// What a case is about.
 #[derive(Clone, Debug)]
 pub enum Subject {
-    /// A new manifest, or an update of `old`, beside other clusters.
+    /// A new manifest, or an update of `old`.
     Manifest {
         /// The manifest as it was.
         old: Option<Value>,
         /// The manifest as it shall be.
         new: Value,
-        /// Other clusters of the namespace.
-        beside: Vec<Value>,
     },
     /// A manifest that is deleted on 2026-11-22.
     Deletion(Value),
@@ -80,9 +78,6 @@ struct Document {
     old: Option<Value>,
     /// The manifest that is deleted.
     deleted: Option<Value>,
-    /// Other manifests, each besides or instead of the base.
-    #[serde(default)]
-    beside: Vec<Value>,
     resource: Option<Value>,
     old_resource: Option<Value>,
     config_map: Option<BTreeMap<String, String>>,
@@ -180,11 +175,7 @@ impl Document {
         if let Some(spec) = self.spec {
             new = merged(new, Value::Object(Map::from_iter([("spec".to_owned(), spec)])));
         }
-        Subject::Manifest {
-            old: self.old.map(on_base),
-            new: self.manifest.into_iter().fold(new, merged),
-            beside: self.beside.into_iter().map(on_base).collect(),
-        }
+        Subject::Manifest { old: self.old.map(on_base), new: self.manifest.into_iter().fold(new, merged) }
     }
 }
 

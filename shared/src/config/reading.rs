@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::keys::{KEYS, Key, Source};
 use super::{OperatorConfig, check};
 use crate::field::{FieldErrors, FieldPath, Reason};
+use crate::schema;
 
 /// Something in a configuration that works, but hardly as meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +114,10 @@ fn accept<'a>(
         }
         value => value,
     };
+    if let Some(message) = key.schema.type_.as_deref().and_then(|wanted| schema::unlike(wanted, &value)) {
+        findings.error(leaf, message);
+        return None;
+    }
     if let (Some(least), Some(number)) = (key.schema.minimum, value.as_f64())
         && number < least
     {
@@ -146,11 +151,20 @@ fn overlay(
     for (leaf, key, value) in settings {
         let mut single = base.clone();
         put(&mut single, &key.pointer(leaf), value);
-        if let Err(error) = serde_json::from_value::<OperatorConfig>(single) {
-            findings.error(leaf, error.to_string());
+        if let Err(error) = serde_json::from_value::<OperatorConfig>(single.clone()) {
+            findings.error(leaf, unreadable(single.pointer(&key.pointer(leaf)), &error.to_string()));
         }
     }
     defaults
+}
+
+/// What to say of a value that its type does not take.
+fn unreadable(value: Option<&Value>, error: &str) -> String {
+    match value {
+        Some(number @ Value::Number(_)) => format!("is {number}, which is out of range"),
+        // A parser of YAML shows the place below its first line.
+        _ => error.lines().next().unwrap_or_default().to_owned(),
+    }
 }
 
 /// Writes `value` at `pointer`. Every key is there already: the defaults are complete.

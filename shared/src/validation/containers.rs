@@ -72,7 +72,7 @@ pub(super) fn names(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
             );
             errors.invalid(path, message);
         } else if taken.contains(&name) {
-            errors.duplicate(path, format!("\"{name}\" is another container already"));
+            errors.duplicate(path, format!("\"{name}\" is another container already; choose another name"));
         }
         taken.push(name);
     }
@@ -88,7 +88,7 @@ pub(super) fn images(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fie
     }
     for (path, image) in images {
         match image.map(|image| image.trim()) {
-            None | Some("") => errors.required(path, "is required"),
+            None | Some("") => errors.required(path, "is required: the image to run"),
             Some(image) => image_name(path, image, errors),
         }
     }
@@ -143,8 +143,9 @@ pub(super) fn ports(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
                     format!("{number} is not a port; write 1 to 65535"),
                 );
             } else if let Some((_, who)) = taken.iter().find(|(taken, _)| *taken == number) {
-                let message =
-                    format!("{number} is taken by {who}: the containers of a pod share their ports");
+                let message = format!(
+                    "{number} is taken by {who}: the containers of a pod share their ports, so choose another"
+                );
                 errors.duplicate(path.field("containerPort"), message);
             }
             if let Some(name) = port.name.as_deref().filter(|name| !is_port_name(name)) {

@@ -97,7 +97,12 @@ pub(super) fn prepared_parts(manifest: &Postgresql, _: &OperatorConfig, errors: 
         for (extension, schema) in database.extensions.iter().flatten() {
             let path = path.field("extensions").key(extension);
             if !text::is_identifier(&extension.replace('-', "_")) {
-                errors.invalid(path.clone(), format!("\"{extension}\" cannot name an extension"));
+                errors.invalid(
+                    path.clone(),
+                    format!(
+                        "\"{extension}\" cannot name an extension; write its own name, for example pg_trgm"
+                    ),
+                );
             }
             if !text::is_identifier(schema) {
                 let message =
@@ -107,7 +112,10 @@ pub(super) fn prepared_parts(manifest: &Postgresql, _: &OperatorConfig, errors: 
         }
         if let Some(namespace) = database.secret_namespace.as_deref().filter(|n| !text::is_dns_1123_label(n))
         {
-            errors.invalid(path.field("secretNamespace"), format!("\"{namespace}\" cannot be a namespace"));
+            errors.invalid(
+                path.field("secretNamespace"),
+                format!("\"{namespace}\" cannot be a namespace; use lower-case letters, digits and dashes"),
+            );
         }
     }
 }

@@ -99,7 +99,7 @@ pub(super) fn list(
             errors.forbidden(path.field("name"), format!("{name} cannot be set: {who}"));
         }
         if seen.contains(&name.to_ascii_uppercase()) {
-            errors.duplicate(path.field("name"), format!("{name} stands here twice"));
+            errors.duplicate(path.field("name"), format!("{name} stands here twice; remove one"));
         }
         seen.push(name.to_ascii_uppercase());
         if variable.value.as_deref().is_some_and(|value| !value.is_empty()) && variable.value_from.is_some() {
@@ -168,6 +168,11 @@ fn object_name(path: &FieldPath, name: &str, what: &str, errors: &mut FieldError
     if name.is_empty() {
         errors.required(path.clone(), format!("is required: the name of {what}"));
     } else if !text::is_dns_1123_subdomain(name) {
-        errors.invalid(path.clone(), format!("\"{name}\" cannot be the name of {what}"));
+        errors.invalid(
+            path.clone(),
+            format!(
+                "\"{name}\" cannot be the name of {what}; use lower-case letters, digits, dashes and dots"
+            ),
+        );
     }
 }

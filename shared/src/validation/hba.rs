@@ -87,6 +87,9 @@ fn line(text: &str) -> Result<(), String> {
 
 /// Method and options.
 fn authentication(kind: &str, method: &str, options: &[&str]) -> Result<(), String> {
+    if kind == "local" && address(method).is_ok() && method.contains(['/', '.', ':']) {
+        return Err(format!("has the address {method}, but local is the socket and has none; remove it"));
+    }
     if !METHODS.contains(&method) {
         return Err(format!("has the unknown method \"{method}\"; choose one of {}", METHODS.join(", ")));
     }

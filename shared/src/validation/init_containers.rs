@@ -44,7 +44,10 @@ pub(super) fn mounts(manifest: &Postgresql, config: &OperatorConfig, errors: &mu
                     "is required: where in the container the volume is mounted",
                 );
             } else if taken.contains(&place) {
-                errors.duplicate(path.field("mountPath"), format!("{place} holds another volume already"));
+                errors.duplicate(
+                    path.field("mountPath"),
+                    format!("{place} holds another volume already; mount elsewhere"),
+                );
             }
             taken.push(place);
         }

@@ -14,7 +14,6 @@ mod identity;
 mod init_containers;
 mod initdb;
 mod instances;
-mod neighbours;
 mod origin;
 mod parameters;
 mod patroni;
@@ -43,7 +42,6 @@ use crate::field::FieldErrors;
 use crate::plan::Change;
 
 pub(crate) use deletion::deletion;
-pub(crate) use neighbours::neighbours;
 pub(crate) use team::{circles, team};
 
 /// Something that must hold of every manifest.
@@ -75,7 +73,6 @@ const CHECKS: &[Check] = &[
     parameters::values,
     parameters::replication,
     startup::connections,
-    startup::minimal_wal,
     startup::replicas_fit,
     startup::wal_sizes,
     startup::huge_pages,
@@ -153,6 +150,7 @@ const WARNINGS: &[Warning] = &[
     storage::performance_ignored,
     resources::clamped,
     startup::pages,
+    startup::below_patroni,
     patroni::synchronous_alone,
     databases::owners_from_elsewhere,
     databases::secret_namespace_ignored,
@@ -291,9 +289,7 @@ mod tests {
         all.filter_map(|case| {
             let config = OperatorConfig::from_config_map(&case.configuration).unwrap();
             match case.subject {
-                Subject::Manifest { old, new, .. } => {
-                    Some((old.as_ref().and_then(read), read(&new)?, config))
-                }
+                Subject::Manifest { old, new } => Some((old.as_ref().and_then(read), read(&new)?, config)),
                 _ => None,
             }
         })

@@ -39,7 +39,13 @@ pub(super) fn clone(manifest: &Postgresql, config: &OperatorConfig, errors: &mut
     if clone.cluster.is_empty() {
         errors.required(path, "is required: the name of the cluster to clone");
     } else if !text::is_dns_1035_label(&clone.cluster) || clone.cluster.len() > 63 {
-        errors.invalid(path, format!("\"{}\" cannot be the name of a cluster", clone.cluster));
+        errors.invalid(
+            path,
+            format!(
+                "\"{}\" cannot be the name of a cluster; write metadata.name of the source",
+                clone.cluster
+            ),
+        );
     } else if text::given(&clone.timestamp).is_none() && clone.cluster == manifest.name_any() {
         errors.invalid(
             path,

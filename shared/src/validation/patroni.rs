@@ -36,7 +36,10 @@ pub(super) fn times(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
     ];
     for (name, number) in numbers {
         if let Some(number) = number.filter(|number| *number < 0) {
-            errors.invalid(path().field(name), format!("{number} is negative"));
+            errors.invalid(
+                path().field(name),
+                format!("{number} is negative; write 0 or more, or leave it out"),
+            );
         }
     }
     for (name, number, least) in [
@@ -74,7 +77,8 @@ pub(super) fn synchronous(manifest: &Postgresql, _: &OperatorConfig, errors: &mu
             .invalid(path().field("synchronous_mode_strict"), "has no effect without synchronous_mode: true");
     }
     let count = patroni.synchronous_node_count.filter(|count| *count > 0);
-    if let Some(count) = count.filter(|count| members > 0 && *count >= members) {
+    // 1 is the default that is written into a manifest: a single member with it is told, not refused.
+    if let Some(count) = count.filter(|count| members > 0 && *count >= members.max(2)) {
         errors.invalid(
             path().field("synchronous_node_count"),
             format!("is {count}, but of {members} members at most {} can be standbys", members - 1),

@@ -67,7 +67,10 @@ pub(super) fn spreading(manifest: &Postgresql, _: &OperatorConfig, errors: &mut 
             errors
                 .required(path.field("topologyKey"), "is required, for example topology.kubernetes.io/zone");
         } else if !text::is_qualified_name(&spread.topology_key) {
-            let message = format!("\"{}\" cannot be a label of nodes", spread.topology_key);
+            let message = format!(
+                "\"{}\" cannot be a label of nodes; write for example topology.kubernetes.io/zone",
+                spread.topology_key
+            );
             errors.invalid(path.field("topologyKey"), message);
         }
         details(&path, spread, errors);
@@ -78,8 +81,10 @@ pub(super) fn spreading(manifest: &Postgresql, _: &OperatorConfig, errors: &mut 
         }
         let pair = (&spread.topology_key, otherwise);
         if seen.contains(&pair) {
-            errors
-                .duplicate(path, format!("{} is spread over with {otherwise} already", spread.topology_key));
+            errors.duplicate(
+                path,
+                format!("{} is spread over with {otherwise} already; remove one", spread.topology_key),
+            );
         }
         seen.push(pair);
     }
@@ -131,8 +136,12 @@ pub(super) fn names(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
         ("podPriorityClassName", &spec.pod_priority_class_name, "a PriorityClass"),
     ] {
         if let Some(given) = text::given(given).filter(|given| !text::is_dns_1123_subdomain(given)) {
-            errors
-                .invalid(FieldPath::spec().field(name), format!("\"{given}\" cannot be the name of {what}"));
+            errors.invalid(
+                FieldPath::spec().field(name),
+                format!(
+                    "\"{given}\" cannot be the name of {what}; use lower-case letters, digits and dashes"
+                ),
+            );
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn one_way(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fi
         ("timeoutSeconds", probe.timeout_seconds),
     ] {
         if let Some(number) = number.filter(|number| *number < 0) {
-            errors.invalid(path().field(name), format!("{number} is negative"));
+            errors.invalid(path().field(name), format!("{number} is negative; write 0 or more"));
         }
     }
     if probe.success_threshold.is_some_and(|number| number > 1) {

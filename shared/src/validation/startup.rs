@@ -1,7 +1,7 @@
 //! Parameters that are fine one by one, and that PostgreSQL does not start with together, or not in this container.
 //!
 //! PostgreSQL checks these when it starts, not when it reads them, so the pod fails in a loop. The sources are its own
-//! messages at start (`CheckRequiredParameterValues`, `PostmasterMain`); memory is compared with the container's limit,
+//! messages at start; memory is compared with the container's limit,
 //! beyond which the kernel ends PostgreSQL.
 
 use crate::api::{Postgresql, ResourceAmounts};
@@ -18,19 +18,44 @@ fn path(name: &str) -> FieldPath {
     FieldPath::spec().field("postgresql").field("parameters").key(name)
 }
 
+/// Settings with less than which Patroni does not run PostgreSQL, the least, and what it takes instead.
+/// Source: Patroni's list of options for the command line.
+const PATRONIS_LEAST: &[(&str, f64, f64)] = &[
+    ("max_connections", 25.0, 100.0),
+    ("max_locks_per_transaction", 32.0, 64.0),
+    ("max_replication_slots", 4.0, 10.0),
+    ("max_wal_senders", 3.0, 10.0),
+    ("max_worker_processes", 2.0, 8.0),
+];
+
 /// The value as a number: bytes for memory. Nothing when it is absent or wrong, which is said elsewhere.
-fn number(manifest: &Postgresql, name: &str) -> Option<f64> {
+fn written(manifest: &Postgresql, name: &str) -> Option<f64> {
     let version = manifest.spec.postgresql.version.parse().unwrap_or(PostgresVersion::NEWEST);
     settings::find(name, version)?.amount(parameters::value(manifest, name)?)
+}
+
+/// The number that PostgreSQL runs with, as far as the manifest says one.
+fn number(manifest: &Postgresql, name: &str) -> Option<f64> {
+    let written = written(manifest, name)?;
+    let least = PATRONIS_LEAST.iter().find(|(known, least, _)| *known == name && written < *least);
+    Some(least.map_or(written, |(_, _, instead)| *instead))
+}
+
+/// Numbers that Patroni puts aside without a word.
+pub(super) fn below_patroni(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
+    for (name, least, instead) in PATRONIS_LEAST {
+        if let Some(number) = written(manifest, name).filter(|number| number < least) {
+            let message = format!(
+                "is {number}; Patroni takes {least} at least, and runs PostgreSQL with {instead} instead"
+            );
+            changes.push(Change { field: path(name), effect: Effect::Ignored, message });
+        }
+    }
 }
 
 /// The value as a word in lower case.
 fn word(manifest: &Postgresql, name: &str) -> Option<String> {
     parameters::value(manifest, name).map(|value| value.trim().to_ascii_lowercase())
-}
-
-fn is_on(manifest: &Postgresql, name: &str) -> bool {
-    word(manifest, name).is_some_and(|value| ["on", "true", "yes", "1", "always"].contains(&value.as_str()))
 }
 
 /// Somebody beside the superuser must get in.
@@ -42,39 +67,14 @@ pub(super) fn connections(manifest: &Postgresql, _: &OperatorConfig, errors: &mu
     if reserved < most {
         return;
     }
-    let name = match (others, superusers) {
-        (Some(others), _) if others > 0.0 => "reserved_connections",
-        (_, Some(_)) => "superuser_reserved_connections",
-        _ => "max_connections",
-    };
-    let message = if name == "max_connections" {
-        format!("is {most}, all of them reserved for superusers; set at least {}", reserved + 1.0)
+    let name = if others.is_some_and(|others| others > 0.0) {
+        "reserved_connections"
     } else {
-        format!("reserves {reserved} connections of {most} altogether; lower it or raise max_connections")
+        "superuser_reserved_connections"
     };
+    let message =
+        format!("reserves {reserved} of {most} connections altogether; lower it or raise max_connections");
     errors.invalid(path(name), message);
-}
-
-/// With `wal_level: minimal` nothing may want more of the WAL.
-pub(super) fn minimal_wal(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
-    if word(manifest, "wal_level").as_deref() != Some("minimal") || manifest.spec.number_of_instances > 1 {
-        return; // with replicas wal_level itself is wrong, which `parameters` says
-    }
-    let senders = number(manifest, "max_wal_senders");
-    if senders != Some(0.0) {
-        let message = match senders {
-            Some(senders) => {
-                format!("is {senders}, but must be 0 with wal_level minimal, or PostgreSQL does not start")
-            }
-            None => "must be 0 with wal_level minimal, or PostgreSQL does not start".to_owned(),
-        };
-        errors.invalid(path("max_wal_senders"), message);
-    }
-    for name in ["archive_mode", "summarize_wal"] {
-        if is_on(manifest, name) {
-            errors.invalid(path(name), "must be off with wal_level minimal, or PostgreSQL does not start");
-        }
-    }
 }
 
 /// Every replica streams, and a new one copies at the same time.
@@ -85,9 +85,7 @@ pub(super) fn replicas_fit(manifest: &Postgresql, _: &OperatorConfig, errors: &m
         ("max_replication_slots", 0, "one for each replica"),
     ] {
         let needed = f64::from(members.saturating_sub(1).saturating_add(spare));
-        if let Some(given) =
-            number(manifest, name).filter(|given| members > 1 && *given > 0.0 && *given < needed)
-        {
+        if let Some(given) = number(manifest, name).filter(|given| members > 1 && *given < needed) {
             errors.invalid(path(name), format!("is {given}, but {members} members need {needed}: {what}"));
         }
     }

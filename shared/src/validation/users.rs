@@ -178,7 +178,7 @@ pub(super) fn rotation_lists(manifest: &Postgresql, config: &OperatorConfig, err
             }
             match seen.insert(name, list) {
                 Some(other) if other == list => {
-                    errors.duplicate(path, format!("\"{name}\" stands here twice"))
+                    errors.duplicate(path, format!("\"{name}\" stands here twice; remove one"))
                 }
                 Some(other) => {
                     errors.duplicate(path, format!("\"{name}\" is in {other} too; keep it in one list"));

@@ -102,7 +102,12 @@ fn named_object(path: &FieldPath, kind: &str, fields: &Map<String, Value>, error
     for (_, field, what) in NAMES.iter().filter(|(known, ..)| *known == kind) {
         let name = fields.get(*field).and_then(Value::as_str).filter(|name| !name.is_empty());
         if let Some(name) = name.filter(|name| !text::is_dns_1123_subdomain(name)) {
-            errors.invalid(path.field(field), format!("\"{name}\" cannot be the name of {what}"));
+            errors.invalid(
+                path.field(field),
+                format!(
+                    "\"{name}\" cannot be the name of {what}; use lower-case letters, digits, dashes and dots"
+                ),
+            );
         }
     }
 }

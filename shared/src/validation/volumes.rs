@@ -65,7 +65,7 @@ pub(super) fn mount_paths(manifest: &Postgresql, config: &OperatorConfig, errors
         } else if reserved.iter().any(|(own, used)| *used && *own == mount) {
             errors.forbidden(path, format!("{mount} holds a volume of the operator; mount elsewhere"));
         } else if taken.contains(&mount) {
-            errors.duplicate(path, format!("{mount} holds another volume already"));
+            errors.duplicate(path, format!("{mount} holds another volume already; mount elsewhere"));
         }
         taken.push(mount);
     }

@@ -176,7 +176,7 @@ fn errors_of_a_resource_have_its_paths_and_say_what_would_be_right() {
         told,
         [
             r#"configuration.connection_pooler.connection_pooler_mode: is "statement"; choose one of session, transaction"#,
-            r#"configuration.kubernetes.enable_finalizers: invalid type: string "yes", expected a boolean"#,
+            r#"configuration.kubernetes.enable_finalizers: must be true or false without quotes, not the string "yes""#,
             "configuration.users: is a group of settings; write a map",
             "configuration.workers: is 0; write at least 1",
         ]

@@ -94,7 +94,7 @@ pub(super) fn security(config: &OperatorConfig, findings: &mut Findings) {
     let kubernetes = &config.kubernetes;
     for name in &kubernetes.additional_pod_capabilities {
         if let Err(message) = capability(name) {
-            findings.error("additional_pod_capabilities", format!("has {message}"));
+            findings.error("additional_pod_capabilities", message);
         }
     }
     if kubernetes.spilo_privileged && !kubernetes.spilo_allow_privilege_escalation {

@@ -45,11 +45,7 @@ pub(super) fn system_roles(config: &OperatorConfig, findings: &mut Findings) {
 pub(super) fn team_roles(config: &OperatorConfig, findings: &mut Findings) {
     let teams = &config.teams_api;
     let suffix = &teams.role_deletion_suffix;
-    if teams.enable_team_member_deprecation && suffix.is_empty() {
-        let message =
-            "is empty, so a role that is to be put aside keeps its name; write for example _deleted";
-        findings.error("role_deletion_suffix", message);
-    } else if suffix.len() > LONGEST_SUFFIX || suffix.contains(char::is_whitespace) {
+    if suffix.len() > LONGEST_SUFFIX || suffix.contains(char::is_whitespace) {
         let message =
             format!("is {suffix:?}; write at most {LONGEST_SUFFIX} characters without blanks, like _deleted");
         findings.error("role_deletion_suffix", message);

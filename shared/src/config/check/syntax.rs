@@ -39,10 +39,12 @@ fn is_qualified(text: &str) -> bool {
 pub(crate) fn is_image(text: &str) -> bool {
     let name = text.split_once('@').map_or(text, |(name, _)| name);
     let (folders, last) = name.rsplit_once('/').unwrap_or(("", name));
-    let last = last.split_once(':').map_or(last, |(image, _)| image);
+    let (last, tag) = last.split_once(':').unwrap_or((last, "latest"));
     let part = |part: &str| framed(part, 255, |c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
     let lower = !last.contains(|c: char| c.is_ascii_uppercase());
-    part(last) && lower && (folders.is_empty() || folders.split('/').all(part))
+    let tagged =
+        tag.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) && (1..=128).contains(&tag.len());
+    part(last) && tagged && lower && (folders.is_empty() || folders.split('/').all(part))
 }
 
 /// A Linux capability as Kubernetes takes it: without `CAP_`, in capitals.
@@ -242,7 +244,7 @@ mod tests {
                 "a/b@sha256:abc",
                 "Reg.io/a/b:T",
             ],
-            &["", "spilo 18", "zalando/Spilo", "a//b", ":tag"],
+            &["", "spilo 18", "zalando/Spilo", "a//b", ":tag", "a/b: 1", "a/b:"],
         );
     }
 
