@@ -155,7 +155,8 @@ fn a_manifest_that_keeps_an_old_mistake_is_still_looked_after() {
         let config = OperatorConfig::from_config_map(&case.configuration).unwrap();
         let mut new = old.clone();
         // Something that has nothing to do with the mistakes.
-        new["spec"]["podAnnotations"] = json!({ "example.com/looked-at": "today" });
+        let Some(spec) = new.get_mut("spec").and_then(Value::as_object_mut) else { continue };
+        spec.insert("podAnnotations".to_owned(), json!({ "example.com/looked-at": "today" }));
         let Ok(typed) = serde_json::from_value::<Postgresql>(new.clone()) else { continue };
         if admission::review(Some(old), &new, &config).is_err() {
             continue;

@@ -247,7 +247,7 @@ pub(super) fn secrets_in_clear(manifest: &Postgresql, _: &OperatorConfig, change
     let key = manifest.spec.clone.as_ref().and_then(|clone| text::given(&clone.s3_secret_access_key));
     if key.is_some() {
         let message =
-            "stands in clear; put it into a Secret and take it as CLONE_AWS_SECRET_ACCESS_KEY in spec.env";
+            "stands in clear; take CLONE_AWS_SECRET_ACCESS_KEY from a Secret in spec.env";
         let field = clone_path().field("s3_secret_access_key");
         changes.push(Change { field, effect: Effect::Ignored, message: message.to_owned() });
     }

@@ -73,8 +73,10 @@ pub(super) fn job_name_cut(manifest: &Postgresql, config: &OperatorConfig, chang
     let (prefix, cluster) = (&config.logical_backup.job_prefix, manifest.name_any());
     let name = names::logical_backup(prefix, &cluster);
     if manifest.spec.enable_logical_backup == Some(true) && name.len() < prefix.len() + cluster.len() {
-        let message =
-            format!("the CronJob is named {name}: clusters whose names begin like this one would share it");
+        let message = format!(
+            "the CronJob's name is cut to {} characters; another cluster's may become the same",
+            name.len()
+        );
         let field = FieldPath::spec().field("enableLogicalBackup");
         changes.push(Change { field, effect: Effect::Ignored, message });
     }

@@ -46,7 +46,7 @@ pub(super) fn below_patroni(manifest: &Postgresql, _: &OperatorConfig, changes: 
     for (name, least, instead) in PATRONIS_LEAST {
         if let Some(number) = written(manifest, name).filter(|number| number < least) {
             let message = format!(
-                "is {number}; Patroni takes {least} at least, and runs PostgreSQL with {instead} instead"
+                "is {number}; Patroni takes {least} at least and runs PostgreSQL with {instead}"
             );
             changes.push(Change { field: path(name), effect: Effect::Ignored, message });
         }
@@ -163,10 +163,8 @@ fn memory_limit(manifest: &Postgresql, config: &OperatorConfig) -> Option<(Amoun
     let configured = bounds.default_memory_limit.as_ref().and_then(|limit| amount(&limit.0));
     let limit = own(&resources.limits).or(configured)?;
     let least = bounds.min_memory_limit.as_ref().and_then(|limit| amount(&limit.0));
-    [own(&resources.requests), least]
-        .into_iter()
-        .flatten()
-        .fold(Some(limit), |most, other| most.map(|most| if other.0 > most.0 { other } else { most }))
+    let raised = [own(&resources.requests), least].into_iter().flatten();
+    raised.chain([limit]).max_by_key(|(amount, _)| *amount)
 }
 
 /// A bare number of pages was probably meant as something else.
@@ -176,7 +174,7 @@ pub(super) fn pages(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec
         let bare = text.chars().all(|c| c.is_ascii_digit()) && !text.is_empty();
         if let Some(size) = number(manifest, name).filter(|size| bare && *size > 0.0) {
             let message = format!(
-                "{text} counts pages of 8kB, {}kB altogether; write a unit, as in 128MB",
+                "{text} counts pages of 8kB, {}kB in all; write a unit",
                 size / 1024.0
             );
             changes.push(Change { field: path(name), effect: Effect::Ignored, message });

@@ -113,13 +113,10 @@ fn named_object(path: &FieldPath, kind: &str, fields: &Map<String, Value>, error
 }
 
 fn empty_dir(path: &FieldPath, fields: &Map<String, Value>, errors: &mut FieldErrors) {
-    if let Some(medium) = fields.get("medium").and_then(Value::as_str) {
-        if !["", "Memory"].contains(&medium) && !medium.starts_with("HugePages") {
-            errors.not_supported(
-                path.field("medium"),
-                format!("\"{medium}\" is not supported; write Memory or leave it out"),
-            );
-        }
+    let known = |medium: &str| ["", "Memory"].contains(&medium) || medium.starts_with("HugePages");
+    if let Some(medium) = fields.get("medium").and_then(Value::as_str).filter(|medium| !known(medium)) {
+        let message = format!("\"{medium}\" is not supported; write Memory or leave it out");
+        errors.not_supported(path.field("medium"), message);
     }
     let limit = fields.get("sizeLimit").and_then(Value::as_str);
     if let Some(Err(error)) = limit.map(str::parse::<Amount>) {
