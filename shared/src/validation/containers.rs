@@ -118,8 +118,7 @@ pub(super) fn moving_images(manifest: &Postgresql, _: &OperatorConfig, changes: 
     let Some(image) = text::given(&manifest.spec.docker_image) else { return };
     let last = image.rsplit('/').next().unwrap_or_default();
     if !image.contains('@') && (!last.contains(':') || last.ends_with(":latest")) {
-        let message =
-            "names no version; members made at different times may run different ones".to_owned();
+        let message = "names no version; members made at different times may run different ones".to_owned();
         changes.push(Change {
             field: FieldPath::spec().field("dockerImage"),
             effect: Effect::Ignored,

@@ -241,33 +241,6 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_effect_is_told() {
-        for (fields, field) in [
-            (json!({ "volume": { "size": "1Gi", "iops": 100 } }), "spec.volume.iops"),
-            (
-                json!({ "numberOfInstances": 1, "patroni": { "synchronous_mode": true } }),
-                "spec.patroni.synchronous_mode",
-            ),
-            (
-                json!({ "preparedDatabases": { "a": { "secretNamespace": "other" } } }),
-                "spec.preparedDatabases[a].secretNamespace",
-            ),
-            (json!({ "standby": { "standby_host": "h" }, "users": { "a": null } }), "spec.users"),
-            (json!({ "enableConnectionPooler": false, "connectionPooler": {} }), "spec.connectionPooler"),
-            (
-                json!({ "enableReplicaLoadBalancer": true, "enableReplicaNodePort": true }),
-                "spec.enableReplicaLoadBalancer",
-            ),
-            (json!({ "enableMasterNodePort": true, "masterNodePort": 5432 }), "spec.masterNodePort"),
-            (json!({ "tls": { "secretName": "s" } }), "spec.tls"),
-        ] {
-            let told = told(fields, &OperatorConfig::default());
-            assert_eq!(told.len(), 1, "{field}: {told:?}");
-            assert!(told[0].starts_with(&format!("{field}: ")), "{told:?}");
-        }
-    }
-
-    #[test]
     fn an_owner_may_come_from_a_team_when_there_are_teams() {
         let mut config = OperatorConfig::default();
         let fields = json!({ "databases": { "orders": "ada" } });

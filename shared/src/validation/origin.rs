@@ -246,8 +246,7 @@ pub(super) fn standby_is_read_only(manifest: &Postgresql, _: &OperatorConfig, ch
 pub(super) fn secrets_in_clear(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
     let key = manifest.spec.clone.as_ref().and_then(|clone| text::given(&clone.s3_secret_access_key));
     if key.is_some() {
-        let message =
-            "stands in clear; take CLONE_AWS_SECRET_ACCESS_KEY from a Secret in spec.env";
+        let message = "stands in clear; take CLONE_AWS_SECRET_ACCESS_KEY from a Secret in spec.env";
         let field = clone_path().field("s3_secret_access_key");
         changes.push(Change { field, effect: Effect::Ignored, message: message.to_owned() });
     }

@@ -45,9 +45,8 @@ fn number(manifest: &Postgresql, name: &str) -> Option<f64> {
 pub(super) fn below_patroni(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
     for (name, least, instead) in PATRONIS_LEAST {
         if let Some(number) = written(manifest, name).filter(|number| number < least) {
-            let message = format!(
-                "is {number}; Patroni takes {least} at least and runs PostgreSQL with {instead}"
-            );
+            let message =
+                format!("is {number}; Patroni takes {least} at least and runs PostgreSQL with {instead}");
             changes.push(Change { field: path(name), effect: Effect::Ignored, message });
         }
     }
@@ -173,10 +172,7 @@ pub(super) fn pages(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec
         let Some(text) = parameters::value(manifest, name).map(str::trim) else { continue };
         let bare = text.chars().all(|c| c.is_ascii_digit()) && !text.is_empty();
         if let Some(size) = number(manifest, name).filter(|size| bare && *size > 0.0) {
-            let message = format!(
-                "{text} counts pages of 8kB, {}kB in all; write a unit",
-                size / 1024.0
-            );
+            let message = format!("{text} counts pages of 8kB, {}kB in all; write a unit", size / 1024.0);
             changes.push(Change { field: path(name), effect: Effect::Ignored, message });
         }
     }
