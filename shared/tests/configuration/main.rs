@@ -177,6 +177,8 @@ fn errors_of_a_resource_have_its_paths_and_say_what_would_be_right() {
         [
             r#"configuration.connection_pooler.connection_pooler_mode: is "statement"; choose one of session, transaction"#,
             r#"configuration.kubernetes.enable_finalizers: must be true or false without quotes, not the string "yes""#,
+            "configuration.kubernetes.pdb_name_format: has \"name\", which nothing fills in; use {cluster}",
+            "configuration.kubernetes.pdb_name_format: lacks {cluster}, so names would not be unique",
             "configuration.users: is a group of settings; write a map",
             "configuration.workers: is 0; write at least 1",
         ]
@@ -270,8 +272,11 @@ fn the_golden_configurations_parse() {
         assert_eq!(config.general.workers, 16);
         assert_eq!(config.general.kubernetes_use_configmaps, name == "default");
         let warned: Vec<&str> = reading.warnings.iter().map(|warning| warning.path.as_str()).collect();
-        let expected: &[&str] =
-            if name == "custom" { &["configuration.kubernetes_use_configmaps"] } else { &[] };
+        let custom: &[&str] = &[
+            "configuration.kubernetes.delete_annotation_date_key",
+            "configuration.kubernetes_use_configmaps",
+        ];
+        let expected = if name == "custom" { custom } else { &[] };
         assert_eq!(warned, expected);
     }
 }
