@@ -33,3 +33,7 @@ pub mod rollout;
 pub mod status;
 
 pub mod admission;
+
+#[cfg(test)]
+#[path = "../../tests/src/catalogue.rs"]
+mod catalogue;

@@ -174,6 +174,20 @@ fn violation(root: &Value, error: &ValidationError<'_>) -> Option<Violation> {
             unreadable = limit == &json!(i32::MAX);
             (path, Reason::Invalid, format!("{value} is too large; it must be at most {}", number(limit)))
         }
+        ValidationErrorKind::MaxLength { limit } => {
+            let length = value.as_str().unwrap_or_default().chars().count();
+            (path, Reason::TooLong, format!("has {length} characters; {limit} are the most"))
+        }
+        ValidationErrorKind::MaxItems { limit } => (
+            path,
+            Reason::TooLong,
+            format!("has {} items; {limit} are the most", value.as_array().map_or(0, Vec::len)),
+        ),
+        ValidationErrorKind::MaxProperties { limit } => (
+            path,
+            Reason::TooLong,
+            format!("has {} entries; {limit} are the most", value.as_object().map_or(0, Map::len)),
+        ),
         ValidationErrorKind::Pattern { pattern } => {
             (path, Reason::Invalid, format!("{value} does not have the form {pattern}"))
         }
@@ -241,6 +255,19 @@ fn wrong_type(wanted: JsonType, value: &Value) -> String {
         }
         _ => format!("must be {wanted}, not {}", described(value)),
     }
+}
+
+/// What is wrong with a value that should have the type that an OpenAPI schema calls `wanted`, if anything is.
+pub(crate) fn unlike(wanted: &str, value: &Value) -> Option<String> {
+    let (wanted, fits) = match wanted {
+        "boolean" => (JsonType::Boolean, value.is_boolean()),
+        "integer" => (JsonType::Integer, value.is_i64() || value.is_u64()),
+        "string" => (JsonType::String, value.is_string()),
+        "array" => (JsonType::Array, value.is_array()),
+        "object" => (JsonType::Object, value.is_object()),
+        _ => return None,
+    };
+    (!fits && !value.is_null()).then(|| wrong_type(wanted, value))
 }
 
 /// What kind of value stands there, without repeating a whole map or list.

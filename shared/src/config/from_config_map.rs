@@ -38,6 +38,15 @@ impl OperatorConfig {
 /// The configuration that the `data` of a ConfigMap describes, and what should be looked at in it.
 pub fn read_config_map(data: &BTreeMap<String, String>) -> Reading {
     let mut findings = Findings::of(Source::ConfigMap);
+    let settings = settings(data, &mut findings);
+    reading::finish(OperatorConfig::default(), settings, findings)
+}
+
+/// The settings that `data` holds, as JSON.
+pub(super) fn settings<'a>(
+    data: &'a BTreeMap<String, String>,
+    findings: &mut Findings,
+) -> Vec<(&'a str, Value)> {
     let mut settings = Vec::new();
     for (name, text) in data {
         let Some(key) = KEYS.get(name).filter(|_| !ONLY_IN_A_RESOURCE.contains(&name.as_str())) else {
@@ -49,7 +58,7 @@ pub fn read_config_map(data: &BTreeMap<String, String>) -> Reading {
             Err(message) => findings.error(name, message),
         }
     }
-    reading::finish(OperatorConfig::default(), settings, findings)
+    settings
 }
 
 /// What to say about a key that is not read.

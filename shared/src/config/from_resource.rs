@@ -3,7 +3,7 @@
 //! The API server has usually checked it against the CRD; the command line has not, and an older CRD knew less. So
 //! nothing is taken for granted here. The surprise: a pooler has at least two pods here, with a ConfigMap only one.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::OperatorConfig;
 use super::keys::{self, KEYS, Source};
@@ -24,23 +24,32 @@ impl OperatorConfig {
 /// The configuration that a resource describes, and what should be looked at in it.
 pub fn read_resource(resource: &OperatorConfiguration) -> Reading {
     let mut findings = Findings::of(Source::Resource);
+    let settings = settings(&resource.configuration, &mut findings);
+    two_poolers(reading::finish(OperatorConfig::default_of_resource(), settings, findings))
+}
+
+/// The settings that stand where they belong.
+pub(super) fn settings<'a>(
+    configuration: &'a Map<String, Value>,
+    findings: &mut Findings,
+) -> Vec<(&'a str, Value)> {
     let mut settings = Vec::new();
-    for (name, value) in &resource.configuration {
+    for (name, value) in configuration {
         if !keys::is_group(name) {
-            settings.extend(setting(None, name, value, &mut findings));
+            settings.extend(setting(None, name, value, findings));
             continue;
         }
         match value {
             Value::Object(group) => {
                 for (leaf, value) in group {
-                    settings.extend(setting(Some(name), leaf, value, &mut findings));
+                    settings.extend(setting(Some(name), leaf, value, findings));
                 }
             }
             Value::Null => {}
             _ => findings.error(name, "is a group of settings; write a map"),
         }
     }
-    two_poolers(reading::finish(OperatorConfig::default_of_resource(), settings, findings))
+    settings
 }
 
 /// A setting where it belongs; anything else becomes a warning.

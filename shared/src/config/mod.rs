@@ -19,6 +19,7 @@ pub use crate::api::configuration_groups::{
     PodManagementPolicy, PoolerMode, PostgresPodResources, RetentionPolicy, Scalyr, StorageResizeMode,
     TeamsApi, Timeouts, Users,
 };
+pub(crate) use check::syntax;
 pub use environment::{Environment, WatchedNamespace};
 pub use from_config_map::read_config_map;
 pub use from_resource::read_resource;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::keys::{KEYS, Key, Source};
 use super::{OperatorConfig, check};
 use crate::field::{FieldErrors, FieldPath, Reason};
+use crate::schema;
 
 /// Something in a configuration that works, but hardly as meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,12 @@ impl Findings {
         Self { source, errors: FieldErrors::default(), warnings: Vec::new() }
     }
 
+    /// How much was found: errors and warnings.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.errors.len() + self.warnings.len()
+    }
+
     /// A setting that is wrong.
     pub(super) fn error(&mut self, leaf: &str, message: impl Into<String>) {
         self.errors.invalid(self.source.path(leaf), message);
@@ -72,12 +79,21 @@ pub(super) fn finish(
     settings: Vec<(&str, Value)>,
     mut findings: Findings,
 ) -> Reading {
-    let settings =
-        settings.into_iter().filter_map(|(leaf, value)| accept(leaf, value, &mut findings)).collect();
-    let mut config = overlay(defaults, settings, &mut findings);
-    raise_retention(&mut config, &mut findings);
+    let config = assemble(defaults, settings, &mut findings);
     check::all(&config, &mut findings);
     Reading { config: findings.errors.into_result().map(|()| config), warnings: findings.warnings }
+}
+
+/// The defaults with every setting on top that can be read.
+pub(super) fn assemble(
+    defaults: OperatorConfig,
+    settings: Vec<(&str, Value)>,
+    findings: &mut Findings,
+) -> OperatorConfig {
+    let settings = settings.into_iter().filter_map(|(leaf, value)| accept(leaf, value, findings)).collect();
+    let mut config = overlay(defaults, settings, findings);
+    raise_retention(&mut config, findings);
+    config
 }
 
 /// A setting with its key, when it says something and the schema has no objection.
@@ -98,6 +114,10 @@ fn accept<'a>(
         }
         value => value,
     };
+    if let Some(message) = key.schema.type_.as_deref().and_then(|wanted| schema::unlike(wanted, &value)) {
+        findings.error(leaf, message);
+        return None;
+    }
     if let (Some(least), Some(number)) = (key.schema.minimum, value.as_f64())
         && number < least
     {
@@ -131,11 +151,20 @@ fn overlay(
     for (leaf, key, value) in settings {
         let mut single = base.clone();
         put(&mut single, &key.pointer(leaf), value);
-        if let Err(error) = serde_json::from_value::<OperatorConfig>(single) {
-            findings.error(leaf, error.to_string());
+        if let Err(error) = serde_json::from_value::<OperatorConfig>(single.clone()) {
+            findings.error(leaf, unreadable(single.pointer(&key.pointer(leaf)), &error.to_string()));
         }
     }
     defaults
+}
+
+/// What to say of a value that its type does not take.
+fn unreadable(value: Option<&Value>, error: &str) -> String {
+    match value {
+        Some(number @ Value::Number(_)) => format!("is {number}, which is out of range"),
+        // A parser of YAML shows the place below its first line.
+        _ => error.lines().next().unwrap_or_default().to_owned(),
+    }
 }
 
 /// Writes `value` at `pointer`. Every key is there already: the defaults are complete.

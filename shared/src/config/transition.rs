@@ -84,6 +84,16 @@ mod tests {
     }
 
     #[test]
+    fn every_fixed_setting_has_a_case_in_the_catalogue() {
+        let denied: Vec<String> =
+            crate::catalogue::refused().into_iter().flat_map(|case| case.denied).collect();
+        for (leaf, _, consequence) in FIXED {
+            let told = |line: &String| line.contains(leaf) && line.ends_with(consequence);
+            assert!(denied.iter().any(told), "no case for {leaf}");
+        }
+    }
+
+    #[test]
     fn every_fixed_setting_is_a_key() {
         for (leaf, _, _) in FIXED {
             assert!(super::super::keys::KEYS.contains_key(*leaf), "{leaf}");

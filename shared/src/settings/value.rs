@@ -42,6 +42,17 @@ impl Setting {
             Kind::Real(range) => range.holds(trimmed, false),
         }
     }
+
+    /// How many bytes `value` is (milliseconds for a time, the number itself without a unit); nothing if it is no
+    /// number that PostgreSQL would read.
+    pub fn amount(&self, value: &str) -> Option<f64> {
+        let (Kind::Integer(range) | Kind::Real(range)) = &self.kind else { return None };
+        self.read(value).ok()?;
+        let (number, unit) = number_and_unit(value.trim())?;
+        let unit = if unit.is_empty() { range.unit } else { unit };
+        let worth = MEMORY.iter().chain(TIME).find(|(known, _)| *known == unit);
+        Some(number * worth.map_or(1.0, |(_, worth)| *worth))
+    }
 }
 
 fn is_one_of(words: &[&str], value: &str) -> bool {

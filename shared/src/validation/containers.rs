@@ -5,7 +5,9 @@
 
 use crate::api::{Postgresql, Sidecar};
 use crate::config::OperatorConfig;
+use crate::config::syntax;
 use crate::field::{FieldErrors, FieldPath};
+use crate::plan::{Change, Effect};
 
 use super::{environment, text};
 
@@ -70,7 +72,7 @@ pub(super) fn names(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
             );
             errors.invalid(path, message);
         } else if taken.contains(&name) {
-            errors.duplicate(path, format!("\"{name}\" is another container already"));
+            errors.duplicate(path, format!("\"{name}\" is another container already; choose another name"));
         }
         taken.push(name);
     }
@@ -86,8 +88,8 @@ pub(super) fn images(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fie
     }
     for (path, image) in images {
         match image.map(|image| image.trim()) {
-            None | Some("") => errors.required(path, "is required"),
-            Some(_) => {}
+            None | Some("") => errors.required(path, "is required: the image to run"),
+            Some(image) => image_name(path, image, errors),
         }
     }
     let own = [
@@ -98,9 +100,30 @@ pub(super) fn images(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fie
         ),
     ];
     for (path, image) in own {
-        if let Some(image) = image.filter(|image| image.contains(char::is_whitespace)) {
-            errors.invalid(path, format!("\"{image}\" is not an image; write registry/name:tag"));
+        if let Some(image) = image.filter(|image| !image.is_empty()) {
+            image_name(path, image, errors);
         }
+    }
+}
+
+fn image_name(path: FieldPath, image: &str, errors: &mut FieldErrors) {
+    if !syntax::is_image(image) {
+        let message = format!("\"{image}\" is not an image; write registry/name:tag, the name in lower case");
+        errors.invalid(path, message);
+    }
+}
+
+/// A tag that means another image every day.
+pub(super) fn moving_images(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
+    let Some(image) = text::given(&manifest.spec.docker_image) else { return };
+    let last = image.rsplit('/').next().unwrap_or_default();
+    if !image.contains('@') && (!last.contains(':') || last.ends_with(":latest")) {
+        let message = "names no version; members made at different times may run different ones".to_owned();
+        changes.push(Change {
+            field: FieldPath::spec().field("dockerImage"),
+            effect: Effect::Ignored,
+            message,
+        });
     }
 }
 
@@ -119,8 +142,9 @@ pub(super) fn ports(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
                     format!("{number} is not a port; write 1 to 65535"),
                 );
             } else if let Some((_, who)) = taken.iter().find(|(taken, _)| *taken == number) {
-                let message =
-                    format!("{number} is taken by {who}: the containers of a pod share their ports");
+                let message = format!(
+                    "{number} is taken by {who}: the containers of a pod share their ports, so choose another"
+                );
                 errors.duplicate(path.field("containerPort"), message);
             }
             if let Some(name) = port.name.as_deref().filter(|name| !is_port_name(name)) {

@@ -97,7 +97,12 @@ pub(super) fn prepared_parts(manifest: &Postgresql, _: &OperatorConfig, errors: 
         for (extension, schema) in database.extensions.iter().flatten() {
             let path = path.field("extensions").key(extension);
             if !text::is_identifier(&extension.replace('-', "_")) {
-                errors.invalid(path.clone(), format!("\"{extension}\" cannot name an extension"));
+                errors.invalid(
+                    path.clone(),
+                    format!(
+                        "\"{extension}\" cannot name an extension; write its own name, for example pg_trgm"
+                    ),
+                );
             }
             if !text::is_identifier(schema) {
                 let message =
@@ -107,7 +112,10 @@ pub(super) fn prepared_parts(manifest: &Postgresql, _: &OperatorConfig, errors: 
         }
         if let Some(namespace) = database.secret_namespace.as_deref().filter(|n| !text::is_dns_1123_label(n))
         {
-            errors.invalid(path.field("secretNamespace"), format!("\"{namespace}\" cannot be a namespace"));
+            errors.invalid(
+                path.field("secretNamespace"),
+                format!("\"{namespace}\" cannot be a namespace; use lower-case letters, digits and dashes"),
+            );
         }
     }
 }
@@ -122,6 +130,21 @@ fn schemas(path: &FieldPath, database: &PreparedDatabase, errors: &mut FieldErro
                 "\"{name}\" cannot name a schema; use letters, digits and underscores, not beginning with a digit"
             );
             errors.invalid(path, message);
+        } else if name.len() > text::LONGEST_NAME {
+            errors.too_long(path, format!("has {} bytes; PostgreSQL keeps 63 of a name", name.len()));
+        }
+    }
+}
+
+/// Login roles go with the roles of a schema.
+pub(super) fn users_without_roles(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
+    for (path, _, database) in prepared::databases(manifest) {
+        for (name, schema) in database.schemas.iter().flatten() {
+            if schema.default_roles == Some(false) && schema.default_users == Some(true) {
+                let message = "has no effect with defaultRoles: false".to_owned();
+                let field = path.field("schemas").key(name).field("defaultUsers");
+                changes.push(Change { field, effect: Effect::Ignored, message });
+            }
         }
     }
 }

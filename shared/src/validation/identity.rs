@@ -81,7 +81,7 @@ pub(super) fn team_prefix(manifest: &Postgresql, config: &OperatorConfig, errors
             format!(
                 "\"{name}\" must begin with the team and a dash, for example {team}-{} \
                  (enable_team_id_clustername_prefix)",
-                if name == team { "db" } else { &name }
+                if name.trim_end_matches('-') == team { "db" } else { &name }
             ),
         );
     }

@@ -30,6 +30,14 @@ pub(super) fn clamped(manifest: &Postgresql, config: &OperatorConfig, changes: &
     }
 }
 
+/// A budget that keeps the only member keeps its node too.
+pub(super) fn blocks_drains(manifest: &Postgresql, config: &OperatorConfig, changes: &mut Vec<Change>) {
+    if effective(manifest, config) == 1 && config.kubernetes.enable_pod_disruption_budget {
+        let message = "a single member and its disruption budget keep its node from being drained".to_owned();
+        changes.push(Change { field: path(), effect: Effect::Ignored, message });
+    }
+}
+
 /// The number of members after the configured bounds.
 fn effective(manifest: &Postgresql, config: &OperatorConfig) -> i32 {
     let wanted = manifest.spec.number_of_instances;

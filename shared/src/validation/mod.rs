@@ -1,14 +1,18 @@
 //! What is wrong with a manifest: two lists of checks, each check a function of its own, all of them always run.
 //!
-//! Admission runs them for every review and `Cluster::resolve` before anything else, so a manifest that got past the
-//! webhook is refused with the same words. A check looks at what the manifest says, never at a default that will be
+//! Admission runs them for every review. `Cluster::resolve` does not: it refuses only what no object can be made of, so
+//! that a manifest with an old mistake, which admission lets through, is still looked after. A check looks at what the manifest says, never at a default that will be
 //! filled in, and adds to the collector; it does not know whether another check has failed.
 
+mod affinity;
 mod containers;
 mod databases;
 mod deletion;
 mod environment;
+mod hba;
 mod identity;
+mod init_containers;
+mod initdb;
 mod instances;
 mod origin;
 mod parameters;
@@ -16,9 +20,12 @@ mod patroni;
 mod placement;
 mod pooler;
 mod prepared;
+mod probe;
 mod resources;
 mod schedule;
+mod selectors;
 mod services;
+mod startup;
 mod storage;
 mod streams;
 mod team;
@@ -26,6 +33,7 @@ mod text;
 mod tls;
 mod users;
 mod version;
+mod volume_sources;
 mod volumes;
 
 use crate::api::Postgresql;
@@ -55,6 +63,8 @@ const CHECKS: &[Check] = &[
     instances::not_negative,
     storage::size,
     storage::performance,
+    storage::class,
+    selectors::of_volumes,
     resources::amounts,
     resources::init_containers,
     parameters::names,
@@ -62,16 +72,24 @@ const CHECKS: &[Check] = &[
     parameters::owned,
     parameters::values,
     parameters::replication,
+    startup::connections,
+    startup::replicas_fit,
+    startup::wal_sizes,
+    startup::huge_pages,
+    startup::shared_buffers,
     patroni::times,
     patroni::synchronous,
     patroni::slots,
-    patroni::pg_hba,
+    hba::lines,
+    initdb::options,
     users::shapes,
     users::known_flags,
     users::reserved,
     users::one_secret_each,
     users::rotation_lists,
     users::room_for_rotation,
+    users::rotation_of_system_roles,
+    users::secrets_fit,
     databases::names,
     databases::owners,
     databases::one_owner,
@@ -89,22 +107,31 @@ const CHECKS: &[Check] = &[
     containers::images,
     containers::ports,
     containers::sidecar_environment,
+    init_containers::mounts,
+    init_containers::policies,
+    init_containers::variables,
+    init_containers::security,
     environment::variables,
     environment::sources,
     volumes::names,
     volumes::mount_paths,
     volumes::targets,
-    volumes::sources,
+    volumes::sub_paths,
+    volume_sources::sources,
     placement::tolerations,
     placement::spreading,
-    placement::affinity,
+    placement::names,
     placement::ids,
-    placement::liveness_probe,
     placement::annotations,
+    affinity::affinity,
+    probe::one_way,
+    probe::targets,
     tls::section,
+    tls::files,
     schedule::windows,
     schedule::logical_backup,
     streams::streams,
+    streams::one_each,
 ];
 
 /// Everything that is checked of a change, beyond the new manifest itself.
@@ -119,14 +146,22 @@ const TRANSITIONS: &[Transition] = &[
 /// Everything a user is told of a valid manifest.
 const WARNINGS: &[Warning] = &[
     instances::clamped,
+    instances::blocks_drains,
     storage::performance_ignored,
     resources::clamped,
+    startup::pages,
+    startup::below_patroni,
     patroni::synchronous_alone,
     databases::owners_from_elsewhere,
     databases::secret_namespace_ignored,
+    databases::users_without_roles,
     origin::standby_is_read_only,
+    origin::secrets_in_clear,
     pooler::unused,
+    pooler::beyond_postgres,
     services::contradictions,
+    containers::moving_images,
+    schedule::job_name_cut,
     tls::unreadable_key,
 ];
 
@@ -158,6 +193,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::catalogue::{self, Subject};
 
     /// A valid manifest with these fields of the spec besides or instead.
     fn manifest(fields: Value) -> Postgresql {
@@ -205,33 +241,6 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_effect_is_told() {
-        for (fields, field) in [
-            (json!({ "volume": { "size": "1Gi", "iops": 100 } }), "spec.volume.iops"),
-            (
-                json!({ "numberOfInstances": 1, "patroni": { "synchronous_mode": true } }),
-                "spec.patroni.synchronous_mode",
-            ),
-            (
-                json!({ "preparedDatabases": { "a": { "secretNamespace": "other" } } }),
-                "spec.preparedDatabases[a].secretNamespace",
-            ),
-            (json!({ "standby": { "standby_host": "h" }, "users": { "a": null } }), "spec.users"),
-            (json!({ "enableConnectionPooler": false, "connectionPooler": {} }), "spec.connectionPooler"),
-            (
-                json!({ "enableReplicaLoadBalancer": true, "enableReplicaNodePort": true }),
-                "spec.enableReplicaLoadBalancer",
-            ),
-            (json!({ "enableMasterNodePort": true, "masterNodePort": 5432 }), "spec.masterNodePort"),
-            (json!({ "tls": { "secretName": "s" } }), "spec.tls"),
-        ] {
-            let told = told(fields, &OperatorConfig::default());
-            assert_eq!(told.len(), 1, "{field}: {told:?}");
-            assert!(told[0].starts_with(&format!("{field}: ")), "{told:?}");
-        }
-    }
-
-    #[test]
     fn an_owner_may_come_from_a_team_when_there_are_teams() {
         let mut config = OperatorConfig::default();
         let fields = json!({ "databases": { "orders": "ada" } });
@@ -246,36 +255,32 @@ mod tests {
         assert_eq!(told(fields, &config).len(), 1);
     }
 
-    /// Old and new manifest and configuration of every case of the catalogue that can be read.
-    fn catalogue() -> Vec<(Option<Postgresql>, Postgresql, OperatorConfig)> {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/admission");
-        let cases = std::fs::read_dir(folder).unwrap().map(|case| case.unwrap().path());
-        let read = |path: std::path::PathBuf| -> Option<Postgresql> {
-            serde_saphyr::from_str(&std::fs::read_to_string(path).ok()?).ok()
-        };
-        let config = |path: std::path::PathBuf| {
-            let data = std::fs::read_to_string(path).ok()?;
-            OperatorConfig::from_config_map(&serde_saphyr::from_str(&data).ok()?).ok()
-        };
-        cases
-            .filter_map(|case| {
-                let config = config(case.join("configuration.yaml")).unwrap_or_default();
-                Some((read(case.join("old.yaml")), read(case.join("new.yaml"))?, config))
-            })
-            .collect()
+    /// Old and new manifest and configuration of every case that can be read.
+    fn cases() -> Vec<(Option<Postgresql>, Postgresql, OperatorConfig)> {
+        let read = |value: &Value| serde_json::from_value::<Postgresql>(value.clone()).ok();
+        let all = catalogue::refused().into_iter().chain(catalogue::accepted());
+        all.filter_map(|case| {
+            let config = OperatorConfig::from_config_map(&case.configuration).unwrap();
+            match case.subject {
+                Subject::Manifest { old, new } => Some((old.as_ref().and_then(read), read(&new)?, config)),
+                _ => None,
+            }
+        })
+        .collect()
     }
 
     #[test]
-    fn every_check_and_transition_is_hit_by_a_case_of_the_catalogue() {
-        let cases = catalogue();
-        assert!(cases.len() > 100, "only {} cases could be read", cases.len());
+    fn every_check_transition_and_warning_is_hit_by_a_case_of_the_catalogue() {
+        let cases = cases();
+        assert!(cases.len() > 250, "only {} manifests could be read", cases.len());
+        let mut missing = Vec::new();
         for (index, check) in CHECKS.iter().enumerate() {
             let hit = cases.iter().any(|(_, new, config)| {
                 let mut errors = FieldErrors::default();
                 check(new, config, &mut errors);
                 !errors.is_empty()
             });
-            assert!(hit, "no case for CHECKS[{index}]");
+            missing.extend((!hit).then(|| format!("CHECKS[{index}]")));
         }
         for (index, transition) in TRANSITIONS.iter().enumerate() {
             let hit = cases.iter().any(|(old, new, config)| {
@@ -283,8 +288,17 @@ mod tests {
                 old.iter().for_each(|old| transition(old, new, config, &mut errors));
                 !errors.is_empty()
             });
-            assert!(hit, "no case for TRANSITIONS[{index}]");
+            missing.extend((!hit).then(|| format!("TRANSITIONS[{index}]")));
         }
+        for (index, warning) in WARNINGS.iter().enumerate() {
+            let hit = cases.iter().any(|(_, new, config)| {
+                let mut changes = Vec::new();
+                warning(new, config, &mut changes);
+                !changes.is_empty()
+            });
+            missing.extend((!hit).then(|| format!("WARNINGS[{index}]")));
+        }
+        assert!(missing.is_empty(), "no case for {missing:?}");
     }
 
     #[test]

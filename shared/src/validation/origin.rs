@@ -8,6 +8,7 @@ use kube::ResourceExt;
 
 use crate::api::{CloneDescription, Postgresql};
 use crate::config::OperatorConfig;
+use crate::config::syntax;
 use crate::field::{FieldErrors, FieldPath};
 use crate::plan::{Change, Effect};
 
@@ -38,7 +39,13 @@ pub(super) fn clone(manifest: &Postgresql, config: &OperatorConfig, errors: &mut
     if clone.cluster.is_empty() {
         errors.required(path, "is required: the name of the cluster to clone");
     } else if !text::is_dns_1035_label(&clone.cluster) || clone.cluster.len() > 63 {
-        errors.invalid(path, format!("\"{}\" cannot be the name of a cluster", clone.cluster));
+        errors.invalid(
+            path,
+            format!(
+                "\"{}\" cannot be the name of a cluster; write metadata.name of the source",
+                clone.cluster
+            ),
+        );
     } else if text::given(&clone.timestamp).is_none() && clone.cluster == manifest.name_any() {
         errors.invalid(
             path,
@@ -54,6 +61,14 @@ pub(super) fn clone(manifest: &Postgresql, config: &OperatorConfig, errors: &mut
             errors.invalid(clone_path().field("timestamp"), format!("\"{timestamp}\" {message}"));
         }
         archive(manifest, clone, config, errors);
+        if text::given(&clone.uid).is_none()
+            && text::given(&clone.s3_wal_path).is_none()
+            && !by_environment(manifest)
+        {
+            let message = "is required with clone.timestamp: metadata.uid of the source is part of its archive's path; or \
+                           write the path as clone.s3_wal_path";
+            errors.required(clone_path().field("uid"), message);
+        }
     }
     storage(clone, errors);
 }
@@ -71,18 +86,22 @@ fn archive(
         || cloud.wal_az_storage_account.is_some()
         || config.kubernetes.pod_environment_configmap.is_some()
         || config.kubernetes.pod_environment_secret.is_some();
-    let from_environment = manifest.spec.env_from.is_some()
-        || manifest.spec.env.iter().flatten().any(|variable| variable.name.starts_with("CLONE_"));
-    if text::given(&clone.s3_wal_path).is_none() && !configured && !from_environment {
+    if text::given(&clone.s3_wal_path).is_none() && !configured && !by_environment(manifest) {
         let message = "is required with clone.timestamp: the operator has no WAL bucket configured";
         errors.required(clone_path().field("s3_wal_path"), message);
     }
 }
 
+/// Whether variables of the manifest may say where the archive is.
+fn by_environment(manifest: &Postgresql) -> bool {
+    let spec = &manifest.spec;
+    spec.env_from.is_some() || spec.env.iter().flatten().any(|variable| variable.name.starts_with("CLONE_"))
+}
+
 /// Where the archive is and how to open it.
 fn storage(clone: &CloneDescription, errors: &mut FieldErrors) {
     location(clone_path().field("s3_wal_path"), text::given(&clone.s3_wal_path), "s3://", errors);
-    if let Some(endpoint) = text::given(&clone.s3_endpoint).filter(|url| !is_http_url(url)) {
+    if let Some(endpoint) = text::given(&clone.s3_endpoint).filter(|url| !syntax::is_http_url(url)) {
         let message =
             format!("\"{endpoint}\" is not a URL; write for example https://s3.eu-central-1.amazonaws.com");
         errors.invalid(clone_path().field("s3_endpoint"), message);
@@ -100,15 +119,40 @@ fn storage(clone: &CloneDescription, errors: &mut FieldErrors) {
 
 /// A path in a bucket.
 fn location(path: FieldPath, value: Option<&str>, scheme: &str, errors: &mut FieldErrors) {
-    if let Some(value) = value {
-        let bucket = value.strip_prefix(scheme).map(|rest| rest.split('/').next().unwrap_or_default());
-        if bucket.is_none_or(str::is_empty) {
-            errors.invalid(
-                path,
-                format!("\"{value}\" is not a path in a bucket; write {scheme}<bucket>/<path>"),
-            );
-        }
+    let Some(value) = value else { return };
+    let Some(rest) = value.strip_prefix(scheme) else {
+        return errors
+            .invalid(path, format!("\"{value}\" is not a path in a bucket; write {scheme}<bucket>/<path>"));
+    };
+    let bucket = rest.split('/').next().unwrap_or_default();
+    if bucket.is_empty() {
+        errors.invalid(path, format!("\"{value}\" names no bucket; write {scheme}<bucket>/<path>"));
+    } else if !syntax::is_bucket(bucket) {
+        let message = format!(
+            "has the bucket \"{bucket}\"; the name of a bucket is 3 to 63 lower-case letters, digits, dashes and dots"
+        );
+        errors.invalid(path, message);
+    } else if value.contains(char::is_whitespace) {
+        errors.invalid(path, format!("\"{value}\" has a blank in it; remove it"));
     }
+}
+
+/// A name or an address, and nothing around it.
+fn host(path: FieldPath, host: &str, errors: &mut FieldErrors) {
+    let plain = host.trim_end_matches('.');
+    if text::is_dns_1123_subdomain(&plain.to_lowercase()) || host.parse::<std::net::IpAddr>().is_ok() {
+        return;
+    }
+    let message = if host.contains("://") {
+        format!("\"{host}\" is a URL; write the host name alone")
+    } else if let Some((name, port)) = host.split_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()) {
+        format!("\"{host}\" has a port; write {name} here and \"{port}\" as standby_port")
+    } else if host.contains(',') {
+        format!("\"{host}\" is a list; name the one host to follow")
+    } else {
+        format!("\"{host}\" is not a host; write its DNS name or address")
+    };
+    errors.invalid(path, message);
 }
 
 /// The cluster to follow.
@@ -116,9 +160,12 @@ pub(super) fn standby(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fi
     let Some(standby) = &manifest.spec.standby else { return };
     let path = standby_path();
     let given = |value: &Option<String>| text::given(value).is_some();
-    let (host, s3, gs) =
+    let (followed, s3, gs) =
         (given(&standby.standby_host), given(&standby.s3_wal_path), given(&standby.gs_wal_path));
-    if !host && !s3 && !gs {
+    if let Some(name) = text::given(&standby.standby_host) {
+        host(path.field("standby_host"), name, errors);
+    }
+    if !followed && !s3 && !gs {
         errors.required(path.clone(), "needs a source: standby_host, s3_wal_path or gs_wal_path");
     }
     if s3 && gs {
@@ -133,7 +180,7 @@ pub(super) fn standby(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fi
     if let Some(port) = text::given(&standby.standby_port) {
         if !port.parse::<u16>().is_ok_and(|port| port > 0) {
             errors.invalid(path.field("standby_port"), format!("\"{port}\" is not a port; write 1 to 65535"));
-        } else if !host {
+        } else if !followed {
             errors.required(path.field("standby_host"), "is required with standby_port");
         }
     }
@@ -143,7 +190,7 @@ pub(super) fn standby(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fi
                 "\"{slot}\" cannot name a slot; use at most 63 lower-case letters, digits and underscores"
             );
             errors.invalid(path.field("standby_primary_slot_name"), message);
-        } else if !host {
+        } else if !followed {
             errors.required(path.field("standby_host"), "is required with standby_primary_slot_name");
         }
     }
@@ -195,6 +242,16 @@ pub(super) fn standby_is_read_only(manifest: &Postgresql, _: &OperatorConfig, ch
     }
 }
 
+/// Whoever may read the manifest reads these.
+pub(super) fn secrets_in_clear(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
+    let key = manifest.spec.clone.as_ref().and_then(|clone| text::given(&clone.s3_secret_access_key));
+    if key.is_some() {
+        let message = "stands in clear; take CLONE_AWS_SECRET_ACCESS_KEY from a Secret in spec.env";
+        let field = clone_path().field("s3_secret_access_key");
+        changes.push(Change { field, effect: Effect::Ignored, message: message.to_owned() });
+    }
+}
+
 /// RFC 3339 with the offset in numbers.
 fn moment(text: &str) -> Result<(), &'static str> {
     let sample = "is not a moment; write for example 2026-01-31T12:30:00+00:00";
@@ -213,11 +270,6 @@ fn is_uuid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
         && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
-}
-
-fn is_http_url(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace))
 }
 
 #[cfg(test)]

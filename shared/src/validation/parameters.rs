@@ -145,7 +145,9 @@ pub(super) fn replication(manifest: &Postgresql, _: &OperatorConfig, errors: &mu
     if (logical_slot || streams) && level != "logical" {
         let who = if streams { "spec.streams" } else { "the logical slots of spec.patroni.slots" };
         errors.invalid(path("wal_level"), format!("is \"{level}\", but {who} need \"logical\""));
-    } else if level == "minimal" && several {
-        errors.invalid(path("wal_level"), "is \"minimal\", but replicas need \"replica\" or \"logical\"");
+    } else if level == "minimal" {
+        let message =
+            "is \"minimal\", with which Patroni does not run PostgreSQL; choose \"replica\" or \"logical\"";
+        errors.invalid(path("wal_level"), message);
     }
 }

@@ -1,4 +1,4 @@
-//! Patroni's settings: times that leave room for each other, synchronous replication that can be had, slots, `pg_hba`.
+//! Patroni's settings: times that leave room for each other, synchronous replication that can be had, slots.
 //!
 //! Patroni corrects contradictory times in silence. 0 means "not set" in a manifest, as upstream reads it.
 
@@ -15,29 +15,6 @@ use super::text;
 
 /// What Spilo sets when the manifest does not: `ttl`, `loop_wait`, `retry_timeout`.
 const TIMES: (i64, i64, i64) = (30, 10, 10);
-
-/// Connection types, and how many fields stand before the method (at least).
-const HBA_TYPES: &[(&str, usize)] =
-    &[("local", 3), ("host", 4), ("hostssl", 4), ("hostnossl", 4), ("hostgssenc", 4), ("hostnogssenc", 4)];
-
-/// How a connection may be let in.
-const HBA_METHODS: &[&str] = &[
-    "trust",
-    "reject",
-    "scram-sha-256",
-    "md5",
-    "password",
-    "gss",
-    "sspi",
-    "ident",
-    "peer",
-    "ldap",
-    "radius",
-    "cert",
-    "pam",
-    "bsd",
-    "oauth",
-];
 
 fn path() -> FieldPath {
     FieldPath::spec().field("patroni")
@@ -59,7 +36,10 @@ pub(super) fn times(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
     ];
     for (name, number) in numbers {
         if let Some(number) = number.filter(|number| *number < 0) {
-            errors.invalid(path().field(name), format!("{number} is negative"));
+            errors.invalid(
+                path().field(name),
+                format!("{number} is negative; write 0 or more, or leave it out"),
+            );
         }
     }
     for (name, number, least) in [
@@ -97,7 +77,8 @@ pub(super) fn synchronous(manifest: &Postgresql, _: &OperatorConfig, errors: &mu
             .invalid(path().field("synchronous_mode_strict"), "has no effect without synchronous_mode: true");
     }
     let count = patroni.synchronous_node_count.filter(|count| *count > 0);
-    if let Some(count) = count.filter(|count| members > 0 && *count >= members) {
+    // 1 is the default that is written into a manifest: a single member with it is told, not refused.
+    if let Some(count) = count.filter(|count| members > 0 && *count >= members.max(2)) {
         errors.invalid(
             path().field("synchronous_node_count"),
             format!("is {count}, but of {members} members at most {} can be standbys", members - 1),
@@ -162,67 +143,5 @@ fn slot_kind(path: &FieldPath, slot: &BTreeMap<String, String>, errors: &mut Fie
             );
         }
         None => errors.required(path.key("type"), "is required; choose physical or logical"),
-    }
-}
-
-/// Lines of `pg_hba.conf`: one bad line and nobody can connect any more.
-pub(super) fn pg_hba(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
-    let lines = section(manifest).into_iter().flat_map(|patroni| patroni.pg_hba.iter().flatten());
-    for (index, line) in lines.enumerate() {
-        if let Err(message) = hba_line(line) {
-            errors.invalid(path().field("pg_hba").index(index), message);
-        }
-    }
-}
-
-fn hba_line(line: &str) -> Result<(), String> {
-    let listed = line.split('#').next().unwrap_or_default().split(',').map(str::trim_start);
-    let listed = listed.collect::<Vec<_>>().join(",");
-    let fields: Vec<&str> = listed.split_whitespace().collect();
-    let Some(first) = fields.first() else { return Ok(()) };
-    if first.starts_with("include") || line.contains('"') {
-        return Ok(()); // names in quotes may hold blanks; PostgreSQL reads them
-    }
-    let Some((_, before)) = HBA_TYPES.iter().find(|(known, _)| known == first) else {
-        let types: Vec<&str> = HBA_TYPES.iter().map(|(known, _)| *known).collect();
-        return Err(format!("begins with \"{first}\"; a line begins with one of {}", types.join(", ")));
-    };
-    // `host all all 10.0.0.0 255.0.0.0 md5` has the mask in a field of its own.
-    let masked = *before == 4 && fields.get(4).is_some_and(|field| field.parse::<std::net::IpAddr>().is_ok());
-    match fields.get(before + usize::from(masked)) {
-        None => Err(format!(
-            "is too short; write {}",
-            if *before == 4 { "type database user address method" } else { "local database user method" }
-        )),
-        Some(method) if !HBA_METHODS.contains(method) => {
-            Err(format!("has the unknown method \"{method}\"; choose one of {}", HBA_METHODS.join(", ")))
-        }
-        Some(_) => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hba_line;
-
-    #[test]
-    fn lines_of_pg_hba_are_read_as_postgres_reads_them() {
-        for line in [
-            "hostssl all all 0.0.0.0/0 md5",
-            "local   all  postgres  peer # comment",
-            "host all all 10.0.0.0 255.0.0.0 scram-sha-256",
-            "hostssl all +zalandos all pam",
-            "host replication standby samenet scram-sha-256 clientcert=verify-full",
-            "host orders, billing app all md5",
-            "# only a comment",
-            "",
-            r#"host "my db" all all md5"#,
-        ] {
-            assert_eq!(hba_line(line), Ok(()), "{line}");
-        }
-        for line in ["hostsl all all all md5", "host all all md5", "local all md5", "host all all all scram"]
-        {
-            assert!(hba_line(line).is_err(), "{line}");
-        }
     }
 }

@@ -1,16 +1,16 @@
-//! Where pods may run and what they are told: tolerations, affinity, spreading, ids, probe, annotations.
+//! Where pods may run and what they are told: tolerations, spreading, scheduler, ids, annotations.
 //!
 //! The API server would refuse these only with the StatefulSet, minutes after the manifest was accepted.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{NodeSelectorTerm, Toleration};
+use k8s_openapi::api::core::v1::{Toleration, TopologySpreadConstraint};
 
 use crate::api::Postgresql;
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
 
-use super::text;
+use super::{selectors, text};
 
 const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
@@ -48,6 +48,11 @@ fn one_toleration(path: &FieldPath, toleration: &Toleration, errors: &mut FieldE
     if !key.is_empty() && !text::is_qualified_name(&key) {
         errors.invalid(path.field("key"), format!("\"{key}\" cannot be the key of a taint"));
     }
+    if !text::is_label_value(&value) {
+        let message =
+            format!("\"{value}\" cannot be the value of a taint; use at most 63 letters, digits, -, _ and .");
+        errors.invalid(path.field("value"), message);
+    }
 }
 
 /// Every constraint on spreading is one that Kubernetes accepts.
@@ -61,7 +66,14 @@ pub(super) fn spreading(manifest: &Postgresql, _: &OperatorConfig, errors: &mut 
         if spread.topology_key.is_empty() {
             errors
                 .required(path.field("topologyKey"), "is required, for example topology.kubernetes.io/zone");
+        } else if !text::is_qualified_name(&spread.topology_key) {
+            let message = format!(
+                "\"{}\" cannot be a label of nodes; write for example topology.kubernetes.io/zone",
+                spread.topology_key
+            );
+            errors.invalid(path.field("topologyKey"), message);
         }
+        details(&path, spread, errors);
         let otherwise = spread.when_unsatisfiable.as_str();
         if !["DoNotSchedule", "ScheduleAnyway"].contains(&otherwise) {
             let message = format!("\"{otherwise}\" is not supported; choose DoNotSchedule or ScheduleAnyway");
@@ -69,62 +81,35 @@ pub(super) fn spreading(manifest: &Postgresql, _: &OperatorConfig, errors: &mut 
         }
         let pair = (&spread.topology_key, otherwise);
         if seen.contains(&pair) {
-            errors
-                .duplicate(path, format!("{} is spread over with {otherwise} already", spread.topology_key));
+            errors.duplicate(
+                path,
+                format!("{} is spread over with {otherwise} already; remove one", spread.topology_key),
+            );
         }
         seen.push(pair);
     }
 }
 
-/// Node affinity with at least one term, each of them readable.
-pub(super) fn affinity(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
-    let Some(affinity) = &manifest.spec.node_affinity else { return };
-    let root = FieldPath::spec().field("nodeAffinity");
-    if let Some(required) = &affinity.required_during_scheduling_ignored_during_execution {
-        let path = root.field("requiredDuringSchedulingIgnoredDuringExecution").field("nodeSelectorTerms");
-        if required.node_selector_terms.is_empty() {
-            errors.required(path.clone(), "needs at least one term");
-        }
-        for (index, term) in required.node_selector_terms.iter().enumerate() {
-            expressions(&path.index(index), term, errors);
+/// What else a constraint may say.
+fn details(path: &FieldPath, spread: &TopologySpreadConstraint, errors: &mut FieldErrors) {
+    if let Some(least) = spread.min_domains {
+        if least < 1 {
+            errors.invalid(path.field("minDomains"), format!("{least} must be at least 1"));
+        } else if spread.when_unsatisfiable != "DoNotSchedule" {
+            errors.invalid(path.field("minDomains"), "needs whenUnsatisfiable: DoNotSchedule");
         }
     }
-    let preferred = affinity.preferred_during_scheduling_ignored_during_execution.iter().flatten();
-    for (index, term) in preferred.enumerate() {
-        let path = root.field("preferredDuringSchedulingIgnoredDuringExecution").index(index);
-        if !(1..=100).contains(&term.weight) {
-            errors.invalid(path.field("weight"), format!("{} must be between 1 and 100", term.weight));
+    for (name, policy) in [
+        ("nodeAffinityPolicy", &spread.node_affinity_policy),
+        ("nodeTaintsPolicy", &spread.node_taints_policy),
+    ] {
+        if let Some(policy) = policy.as_deref().filter(|policy| !["Honor", "Ignore"].contains(policy)) {
+            let message = format!("\"{policy}\" is not supported; choose Honor or Ignore");
+            errors.not_supported(path.field(name), message);
         }
-        expressions(&path.field("preference"), &term.preference, errors);
     }
-}
-
-fn expressions(path: &FieldPath, term: &NodeSelectorTerm, errors: &mut FieldErrors) {
-    for (index, expression) in term.match_expressions.iter().flatten().enumerate() {
-        let path = path.field("matchExpressions").index(index);
-        let values = expression.values.as_deref().unwrap_or_default().len();
-        match expression.operator.as_str() {
-            "In" | "NotIn" if values == 0 => {
-                errors.required(
-                    path.field("values"),
-                    format!("is required with operator {}", expression.operator),
-                );
-            }
-            "Exists" | "DoesNotExist" if values > 0 => {
-                let message = format!("must be absent with operator {}", expression.operator);
-                errors.forbidden(path.field("values"), message);
-            }
-            "Gt" | "Lt" if values != 1 => {
-                let message = format!("must be one number with operator {}", expression.operator);
-                errors.invalid(path.field("values"), message);
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-            other => {
-                let message =
-                    format!("\"{other}\" is not supported; choose In, NotIn, Exists, DoesNotExist, Gt or Lt");
-                errors.not_supported(path.field("operator"), message);
-            }
-        }
+    if let Some(selector) = &spread.label_selector {
+        selectors::selector(&path.field("labelSelector"), selector, errors);
     }
 }
 
@@ -143,27 +128,21 @@ pub(super) fn ids(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldE
     }
 }
 
-/// A probe asks in exactly one way.
-pub(super) fn liveness_probe(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
-    let Some(probe) = &manifest.spec.liveness_probe else { return };
-    let path = FieldPath::spec().field("livenessProbe");
-    let ways =
-        [probe.exec.is_some(), probe.grpc.is_some(), probe.http_get.is_some(), probe.tcp_socket.is_some()];
-    if ways.into_iter().filter(|way| *way).count() != 1 {
-        errors.invalid(path.clone(), "needs exactly one of exec, grpc, httpGet and tcpSocket");
-    }
-    for (name, number) in [
-        ("failureThreshold", probe.failure_threshold),
-        ("initialDelaySeconds", probe.initial_delay_seconds),
-        ("periodSeconds", probe.period_seconds),
-        ("timeoutSeconds", probe.timeout_seconds),
+/// What schedules the pods, and how important they are.
+pub(super) fn names(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    let spec = &manifest.spec;
+    for (name, given, what) in [
+        ("schedulerName", &spec.scheduler_name, "a scheduler"),
+        ("podPriorityClassName", &spec.pod_priority_class_name, "a PriorityClass"),
     ] {
-        if let Some(number) = number.filter(|number| *number < 0) {
-            errors.invalid(path.field(name), format!("{number} is negative"));
+        if let Some(given) = text::given(given).filter(|given| !text::is_dns_1123_subdomain(given)) {
+            errors.invalid(
+                FieldPath::spec().field(name),
+                format!(
+                    "\"{given}\" cannot be the name of {what}; use lower-case letters, digits and dashes"
+                ),
+            );
         }
-    }
-    if probe.success_threshold.is_some_and(|number| number > 1) {
-        errors.invalid(path.field("successThreshold"), "must be 1 for a liveness probe");
     }
 }
 

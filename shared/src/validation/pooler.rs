@@ -71,6 +71,21 @@ pub(super) fn sizes(manifest: &Postgresql, config: &OperatorConfig, errors: &mut
     }
 }
 
+/// More connections than PostgreSQL admits.
+pub(super) fn beyond_postgres(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
+    let pooled = manifest.spec.connection_pooler.as_ref().and_then(|pooler| pooler.max_db_connections);
+    let admitted = super::parameters::value(manifest, "max_connections")
+        .and_then(|text| text.trim().parse::<i32>().ok());
+    if let (Some(pooled), Some(admitted)) = (pooled, admitted)
+        && pooled > admitted
+    {
+        let message = format!(
+            "is {pooled}, but PostgreSQL admits {admitted} (max_connections): the rest will be refused"
+        );
+        changes.push(Change { field: path().field("maxDBConnections"), effect: Effect::Ignored, message });
+    }
+}
+
 /// A section that nobody reads.
 pub(super) fn unused(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
     if manifest.spec.connection_pooler.is_some() && !wanted(&manifest.spec) {

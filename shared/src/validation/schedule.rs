@@ -2,9 +2,14 @@
 //!
 //! Upstream's patterns are wider than its own parsers (`*/0 99 * * *` passes) and narrower than cron (`1-5` does not).
 
+use kube::ResourceExt;
+
 use crate::api::{MaintenanceWindow, Postgresql};
 use crate::config::OperatorConfig;
+use crate::config::syntax::is_span;
 use crate::field::{FieldErrors, FieldPath};
+use crate::names;
+use crate::plan::{Change, Effect};
 
 use super::text;
 
@@ -34,10 +39,6 @@ const CRON: [CronField; 5] = [
     },
 ];
 
-/// Units of time that `date -d` understands.
-const UNITS: &[&str] =
-    &["sec", "second", "min", "minute", "hour", "day", "week", "fortnight", "month", "year"];
-
 /// Every window can be read.
 pub(super) fn windows(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
     for (index, window) in manifest.spec.maintenance_windows.iter().flatten().enumerate() {
@@ -64,6 +65,20 @@ pub(super) fn logical_backup(manifest: &Postgresql, _: &OperatorConfig, errors: 
             FieldPath::spec().field("logicalBackupRetention"),
             format!("\"{retention}\" is not a span of time; write for example \"2 weeks\" or \"30 days\""),
         );
+    }
+}
+
+/// A CronJob whose name is cut shares it with clusters whose names begin alike.
+pub(super) fn job_name_cut(manifest: &Postgresql, config: &OperatorConfig, changes: &mut Vec<Change>) {
+    let (prefix, cluster) = (&config.logical_backup.job_prefix, manifest.name_any());
+    let name = names::logical_backup(prefix, &cluster);
+    if manifest.spec.enable_logical_backup == Some(true) && name.len() < prefix.len() + cluster.len() {
+        let message = format!(
+            "the CronJob's name is cut to {} characters; another cluster's may become the same",
+            name.len()
+        );
+        let field = FieldPath::spec().field("enableLogicalBackup");
+        changes.push(Change { field, effect: Effect::Ignored, message });
     }
 }
 
@@ -102,25 +117,6 @@ fn cron_number(field: &CronField, text: &str) -> Option<u32> {
     let word = field.words.iter().position(|word| *word == lower).and_then(|at| u32::try_from(at).ok());
     word.map(|at| at + field.least)
         .or_else(|| text.parse().ok().filter(|number| (field.least..=field.most).contains(number)))
-}
-
-/// Numbers and units: `1 week`, `2 weeks 3 days`, `30days`.
-fn is_span(text: &str) -> bool {
-    let mut spaced = String::new();
-    for c in text.chars() {
-        if c.is_ascii_alphabetic() && spaced.ends_with(|last: char| last.is_ascii_digit()) {
-            spaced.push(' ');
-        }
-        spaced.push(c.to_ascii_lowercase());
-    }
-    let words: Vec<&str> = spaced.split_whitespace().collect();
-    let is_unit =
-        |word: &str| UNITS.contains(&word) || word.strip_suffix('s').is_some_and(|one| UNITS.contains(&one));
-    !words.is_empty()
-        && words.chunks(2).all(|pair| match pair {
-            [number, unit] => number.parse::<u32>().is_ok() && is_unit(unit),
-            _ => false,
-        })
 }
 
 #[cfg(test)]

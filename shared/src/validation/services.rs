@@ -1,6 +1,6 @@
 //! Services: node ports that can be had, and networks that are networks.
 //!
-//! A node port wins over a load balancer, and a port number without its switch does nothing.
+//! A node port wins over a load balancer, and a port number without its switch does nothing, which is a warning.
 
 use std::net::IpAddr;
 
@@ -67,7 +67,7 @@ fn services(manifest: &Postgresql, config: &OperatorConfig) -> [Published; 4] {
     ]
 }
 
-/// A port that can be had, switched on, and given once. 0 lets Kubernetes choose.
+/// A port that can be had, and given once. 0 lets Kubernetes choose.
 pub(super) fn node_ports(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
     let mut taken: Vec<(i32, &str)> = Vec::new();
     for service in services(manifest, config) {
@@ -80,10 +80,6 @@ pub(super) fn node_ports(manifest: &Postgresql, config: &OperatorConfig, errors:
             errors.invalid(path, format!("{port} is not a port; node ports are usually 30000 to 32767"));
             continue;
         }
-        let (switch, on) = service.enable_node_port;
-        if !on {
-            errors.invalid(path.clone(), format!("has no effect without {switch}: true"));
-        }
         match taken.iter().find(|(other, _)| *other == port) {
             Some((_, other)) => errors.duplicate(path, format!("{port} is the port of {other} already")),
             None => taken.push((port, name)),
@@ -93,13 +89,15 @@ pub(super) fn node_ports(manifest: &Postgresql, config: &OperatorConfig, errors:
 
 /// Networks in CIDR notation.
 pub(super) fn source_ranges(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    let mut seen: Vec<&str> = Vec::new();
     for (index, range) in manifest.spec.allowed_source_ranges.iter().flatten().enumerate() {
+        let path = FieldPath::spec().field("allowedSourceRanges").index(index);
         if let Err(message) = network(range.trim()) {
-            errors.invalid(
-                FieldPath::spec().field("allowedSourceRanges").index(index),
-                format!("\"{range}\" {message}"),
-            );
+            errors.invalid(path, format!("\"{range}\" {message}"));
+        } else if seen.contains(&range.trim()) {
+            errors.duplicate(path, format!("{range} stands here twice; remove one"));
         }
+        seen.push(range.trim());
     }
 }
 
@@ -138,6 +136,11 @@ pub(super) fn contradictions(manifest: &Postgresql, config: &OperatorConfig, cha
             tell(balancer, format!("has no effect: {switch} wins"));
         }
         if let (name, Some(port)) = service.node_port
+            && port != 0
+            && !on
+        {
+            tell(name, format!("has no effect without {switch}: true"));
+        } else if let (name, Some(port)) = service.node_port
             && port != 0
             && !(30_000..=32_767).contains(&port)
         {

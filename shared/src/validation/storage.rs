@@ -9,6 +9,10 @@ use crate::plan::{Change, Effect};
 use crate::quantity::Amount;
 
 use super::resources::LEAST_BYTES;
+use super::text;
+
+/// The types of volume that AWS knows; the operator changes a volume's type nowhere else.
+const VOLUME_TYPES: &[&str] = &["gp2", "gp3", "io1", "io2", "sc1", "st1", "standard"];
 
 fn path() -> FieldPath {
     FieldPath::spec().field("volume")
@@ -44,6 +48,23 @@ pub(super) fn performance(manifest: &Postgresql, _: &OperatorConfig, errors: &mu
         if let Some(number) = number.filter(|number| !(0..=most).contains(number)) {
             errors.invalid(path().field(name), format!("{number} is out of range; write at most {most}"));
         }
+    }
+}
+
+/// The class is named as a class can be, the type as the cloud names it.
+pub(super) fn class(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    let volume = &manifest.spec.volume;
+    if let Some(class) =
+        text::given(&volume.storage_class).filter(|class| !text::is_dns_1123_subdomain(class))
+    {
+        let message =
+            format!("\"{class}\" cannot be the name of a StorageClass; kubectl get storageclass lists them");
+        errors.invalid(path().field("storageClass"), message);
+    }
+    if let Some(kind) = text::given(&volume.volume_type).filter(|kind| !VOLUME_TYPES.contains(kind)) {
+        let message =
+            format!("\"{kind}\" is no type of EBS volume; choose one of {}", VOLUME_TYPES.join(", "));
+        errors.not_supported(path().field("type"), message);
     }
 }
 

@@ -5,6 +5,7 @@
 use crate::api::{Postgresql, Stream};
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
+use crate::names;
 use crate::quantity::Amount;
 
 use super::{prepared, text};
@@ -19,6 +20,22 @@ pub(super) fn streams(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fi
         place(&path, stream, &databases, errors);
         tables(&path, stream, errors);
         sizes(&path, stream, errors);
+    }
+}
+
+/// One stream for an application and a database: their slot has both names.
+pub(super) fn one_each(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    let mut taken: Vec<String> = Vec::new();
+    for (index, stream) in manifest.spec.streams.iter().flatten().enumerate() {
+        let slot = names::stream_slot(&stream.database, &stream.application_id);
+        if taken.contains(&slot) && !stream.application_id.is_empty() {
+            let message = format!(
+                "\"{}\" has another stream from {} already; put the tables into that one",
+                stream.application_id, stream.database
+            );
+            errors.duplicate(FieldPath::spec().field("streams").index(index).field("applicationId"), message);
+        }
+        taken.push(slot);
     }
 }
 
@@ -60,10 +77,23 @@ fn tables(path: &FieldPath, stream: &Stream, errors: &mut FieldErrors) {
         if table.event_type.is_empty() {
             errors.required(path.field("eventType"), "is required: the type of the events");
         }
+        for (field, column) in [("idColumn", &table.id_column), ("payloadColumn", &table.payload_column)] {
+            if let Some(column) =
+                text::given(column).filter(|column| column.len() > text::LONGEST_NAME || column.contains('"'))
+            {
+                errors.invalid(path.field(field), format!("\"{column}\" cannot name a column"));
+            }
+        }
+        if table.ignore_recovery == Some(true) && text::given(&table.recovery_event_type).is_some() {
+            let message =
+                "contradicts ignoreRecovery: true, which drops what cannot be delivered; keep one of them";
+            errors.invalid(path.field("recoveryEventType"), message);
+        }
     }
     for name in stream.filter.iter().flatten().map(|(name, _)| name) {
         if !stream.tables.contains_key(name) {
-            errors.invalid(path.field("filter").key(name), format!("\"{name}\" is no table of this stream"));
+            let message = format!("\"{name}\" is no table of this stream; name one of its tables");
+            errors.invalid(path.field("filter").key(name), message);
         }
     }
 }

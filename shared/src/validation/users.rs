@@ -18,6 +18,9 @@ use super::{prepared, text};
 /// What a login role's name grows by when its password is rotated: the day, `YYMMDD`.
 const ROTATION_SUFFIX: usize = 6;
 
+/// The longest name of most objects.
+const LONGEST_OBJECT: usize = 253;
+
 fn path() -> FieldPath {
     FieldPath::spec().field("users")
 }
@@ -175,13 +178,45 @@ pub(super) fn rotation_lists(manifest: &Postgresql, config: &OperatorConfig, err
             }
             match seen.insert(name, list) {
                 Some(other) if other == list => {
-                    errors.duplicate(path, format!("\"{name}\" stands here twice"))
+                    errors.duplicate(path, format!("\"{name}\" stands here twice; remove one"))
                 }
                 Some(other) => {
                     errors.duplicate(path, format!("\"{name}\" is in {other} too; keep it in one list"));
                 }
                 None => {}
             }
+        }
+    }
+}
+
+/// Rotation with new login roles is not for roles that something else logs in as by name.
+pub(super) fn rotation_of_system_roles(
+    manifest: &Postgresql,
+    config: &OperatorConfig,
+    errors: &mut FieldErrors,
+) {
+    let system = system_roles(manifest, config);
+    for (index, name) in manifest.spec.users_with_secret_rotation.iter().flatten().enumerate() {
+        if let Some((_, owner)) = system.iter().find(|(role, _)| role == name) {
+            let message = format!(
+                "\"{name}\" is {owner}, and nobody would log in as its successor; use usersWithInPlaceSecretRotation"
+            );
+            errors.forbidden(FieldPath::spec().field("usersWithSecretRotation").index(index), message);
+        }
+    }
+}
+
+/// The name of a user's Secret is a name.
+pub(super) fn secrets_fit(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
+    for name in user_names(manifest) {
+        let secret = names::secret(&config.kubernetes.secret_name_template, name, &manifest.name_any());
+        if secret.len() > LONGEST_OBJECT {
+            let message = format!(
+                "its Secret's name would have {} characters (secret_name_template of the operator); {LONGEST_OBJECT} are \
+                 the most, so shorten it",
+                secret.len()
+            );
+            errors.too_long(path().key(name), message);
         }
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! Upstream leaves a colliding volume out but keeps its mount, which no pod survives.
 
-use serde_json::Value;
-
 use crate::api::{AdditionalVolume, Postgresql};
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
@@ -67,7 +65,7 @@ pub(super) fn mount_paths(manifest: &Postgresql, config: &OperatorConfig, errors
         } else if reserved.iter().any(|(own, used)| *used && *own == mount) {
             errors.forbidden(path, format!("{mount} holds a volume of the operator; mount elsewhere"));
         } else if taken.contains(&mount) {
-            errors.duplicate(path, format!("{mount} holds another volume already"));
+            errors.duplicate(path, format!("{mount} holds another volume already; mount elsewhere"));
         }
         taken.push(mount);
     }
@@ -96,24 +94,13 @@ pub(super) fn targets(manifest: &Postgresql, config: &OperatorConfig, errors: &m
     }
 }
 
-/// Every volume is something.
-pub(super) fn sources(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
-    for (path, volume) in volumes(manifest) {
-        let source = path.field("volumeSource");
-        match &volume.volume_source.0 {
-            Value::Null => errors.required(source, "is required, for example emptyDir: {}"),
-            Value::Object(kinds) if kinds.len() == 1 => {}
-            _ => errors.invalid(source, "must be exactly one volume source, for example emptyDir: {}"),
-        }
-        if volume.is_sub_path_expr != Some(true) {
-            inner(path.field("subPath"), volume.sub_path.as_deref(), errors);
-        }
+/// Folders of volumes lie inside of them.
+pub(super) fn sub_paths(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
+    for (path, volume) in volumes(manifest).filter(|(_, volume)| volume.is_sub_path_expr != Some(true)) {
+        inner(path.field("subPath"), volume.sub_path.as_deref(), errors);
     }
-    inner(
-        FieldPath::spec().field("volume").field("subPath"),
-        manifest.spec.volume.sub_path.as_deref(),
-        errors,
-    );
+    let volume = &manifest.spec.volume;
+    inner(FieldPath::spec().field("volume").field("subPath"), volume.sub_path.as_deref(), errors);
 }
 
 fn inner(path: FieldPath, sub_path: Option<&str>, errors: &mut FieldErrors) {

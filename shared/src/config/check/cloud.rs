@@ -1,6 +1,6 @@
 //! Backups, WAL archives and the secrets they need.
 
-use super::syntax::is_schedule;
+use super::syntax::{is_bucket, is_http_url, is_schedule, is_span};
 use crate::config::reading::Findings;
 use crate::config::{BackupProvider, OperatorConfig};
 
@@ -75,6 +75,79 @@ pub(super) fn wal_target(config: &OperatorConfig, findings: &mut Findings) {
     }
     if path.as_ref().is_some_and(|path| !path.starts_with('/')) {
         findings.error("additional_secret_mount_path", "is not a path; begin with /");
+    }
+}
+
+/// Buckets, accounts and addresses are named as the clouds name them.
+pub(super) fn places(config: &OperatorConfig, findings: &mut Findings) {
+    let (cloud, backup) = (&config.aws_or_gcp, &config.logical_backup);
+    for (leaf, bucket) in [
+        ("wal_s3_bucket", &cloud.wal_s3_bucket),
+        ("wal_gs_bucket", &cloud.wal_gs_bucket),
+        ("log_s3_bucket", &cloud.log_s3_bucket),
+    ] {
+        let Some(bucket) = bucket else { continue };
+        // Spilo puts s3:// before it, so a path behind the name is fine.
+        let name = bucket.split('/').next().unwrap_or_default();
+        if bucket.contains("://") {
+            findings
+                .error(leaf, format!("is {bucket:?}; write the bucket's name alone, without s3:// or gs://"));
+        } else if !is_bucket(name) {
+            let message = format!("is {bucket:?}; write 3 to 63 lower-case letters, digits, - and .");
+            findings.error(leaf, message);
+        }
+    }
+    for (leaf, account) in [
+        ("wal_az_storage_account", &cloud.wal_az_storage_account),
+        ("logical_backup_azure_storage_account_name", &backup.azure_storage_account_name),
+    ] {
+        let is_account = |name: &str| {
+            (3..=24).contains(&name.len())
+                && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+        };
+        if let Some(account) = account.as_deref().filter(|account| !is_account(account)) {
+            findings.error(
+                leaf,
+                format!("is {account:?}; a storage account has 3 to 24 lower-case letters and digits"),
+            );
+        }
+    }
+    if let Some(endpoint) = backup.s3_endpoint.as_deref().filter(|endpoint| !is_http_url(endpoint)) {
+        findings.error(
+            "logical_backup_s3_endpoint",
+            format!("is {endpoint:?}; write an address like https://s3.eu-central-1.amazonaws.com"),
+        );
+    }
+    for (leaf, region) in
+        [("aws_region", Some(&cloud.aws_region)), ("logical_backup_s3_region", backup.s3_region.as_ref())]
+    {
+        let is_region = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if let Some(region) = region.filter(|region| !region.chars().all(is_region)) {
+            findings.error(leaf, format!("is {region:?}; write a region like eu-central-1"));
+        }
+    }
+    if let Some(arn) =
+        cloud.irsa_role_arn.as_deref().filter(|arn| !(arn.starts_with("arn:") && arn.contains(":role/")))
+    {
+        let message = format!("is {arn:?}; write an ARN like arn:aws:iam::123456789012:role/postgres");
+        findings.error("irsa_role_arn", message);
+    }
+}
+
+/// How S3 encrypts, and how long dumps are kept.
+pub(super) fn backup_options(config: &OperatorConfig, findings: &mut Findings) {
+    let backup = &config.logical_backup;
+    if let Some(sse) =
+        backup.s3_sse.as_deref().filter(|sse| !["AES256", "aws:kms", "aws:kms:dsse"].contains(sse))
+    {
+        findings.error(
+            "logical_backup_s3_sse",
+            format!("is {sse:?}; choose one of AES256, aws:kms, aws:kms:dsse"),
+        );
+    }
+    if let Some(span) = backup.s3_retention_time.as_deref().filter(|span| !is_span(span)) {
+        let message = format!("is {span:?}; write a span of time like \"2 weeks\" or \"30 days\"");
+        findings.error("logical_backup_s3_retention_time", message);
     }
 }
 

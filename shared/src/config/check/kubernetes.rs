@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::syntax::{is_dns_label, is_dns_name, is_image};
+use super::syntax::{capability, is_dns_label, is_dns_name, is_image};
 use crate::config::OperatorConfig;
 use crate::config::reading::Findings;
 
@@ -86,6 +86,63 @@ pub(super) fn pod_identity(config: &OperatorConfig, findings: &mut Findings) {
         if binding.role_ref.name.is_empty() {
             findings.error(leaf, "has no roleRef.name; name the Role or ClusterRole it binds to");
         }
+    }
+}
+
+/// Capabilities are Linux's, and privileges do not contradict each other.
+pub(super) fn security(config: &OperatorConfig, findings: &mut Findings) {
+    let kubernetes = &config.kubernetes;
+    for name in &kubernetes.additional_pod_capabilities {
+        if let Err(message) = capability(name) {
+            findings.error("additional_pod_capabilities", message);
+        }
+    }
+    if kubernetes.spilo_privileged && !kubernetes.spilo_allow_privilege_escalation {
+        let message = "is false, but Kubernetes refuses that of a privileged container; set spilo_privileged to false too";
+        findings.error("spilo_allow_privilege_escalation", message);
+    }
+}
+
+/// The toleration of all pods is one that Kubernetes accepts.
+pub(super) fn toleration(config: &OperatorConfig, findings: &mut Findings) {
+    let Some(toleration) = &config.kubernetes.toleration else { return };
+    let given = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (operator, effect) = (given(&toleration.operator), given(&toleration.effect));
+    let leaf = "toleration";
+    match operator.as_str() {
+        "Exists" if !given(&toleration.value).is_empty() => {
+            findings.error(leaf, "has a value with operator Exists; remove the value, or use Equal");
+        }
+        "" | "Equal" if given(&toleration.key).is_empty() => {
+            findings.error(leaf, "has no key; name the key of a taint, or use operator Exists");
+        }
+        "" | "Equal" | "Exists" => {}
+        other => findings.error(leaf, format!("has the operator {other:?}; choose Equal or Exists")),
+    }
+    if !["", "NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect.as_str()) {
+        findings.error(
+            leaf,
+            format!("has the effect {effect:?}; choose NoSchedule, PreferNoSchedule or NoExecute"),
+        );
+    }
+}
+
+/// Two annotations that protect from deletion are two: one value cannot be a day and a name.
+pub(super) fn protection(config: &OperatorConfig, findings: &mut Findings) {
+    let kubernetes = &config.kubernetes;
+    let (date, name) = (&kubernetes.delete_annotation_date_key, &kubernetes.delete_annotation_name_key);
+    if date.is_some() && date == name {
+        findings.error(
+            "delete_annotation_name_key",
+            "is also delete_annotation_date_key, so no cluster could be deleted; choose another key",
+        );
+    }
+    if kubernetes.enable_owner_references && (date.is_some() || name.is_some()) {
+        let leaf = if date.is_some() { "delete_annotation_date_key" } else { "delete_annotation_name_key" };
+        findings.warn(
+            leaf,
+            "protects nothing with enable_owner_references: Kubernetes deletes what belongs to a cluster",
+        );
     }
 }
 

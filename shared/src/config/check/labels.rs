@@ -5,6 +5,7 @@ use regex::Regex;
 use super::syntax::{is_label_key, is_label_value};
 use crate::config::OperatorConfig;
 use crate::config::reading::Findings;
+use crate::labels;
 
 /// Labels that mean something to the operator, besides those that the configuration names.
 const OURS: &[&str] = &["team", "critical-operation"];
@@ -69,6 +70,23 @@ pub(super) fn apart(config: &OperatorConfig, findings: &mut Findings) {
         if kubernetes.cluster_labels.contains_key(key) {
             findings.error("cluster_labels", format!("has {key}, which is {leaf}; choose another key"));
         }
+    }
+}
+
+/// Poolers and backups are told from databases by one label, which the databases must have too.
+pub(super) fn application(config: &OperatorConfig, findings: &mut Findings) {
+    match config.kubernetes.cluster_labels.get(labels::APPLICATION).map(String::as_str) {
+        None => {
+            let message = "lacks application, by which poolers and backups are told from databases: their pods count as \
+                           members; add application:spilo before the first cluster is made";
+            findings.warn("cluster_labels", message);
+        }
+        Some(taken @ (labels::POOLER | labels::LOGICAL_BACKUP)) => {
+            let message =
+                format!("has application:{taken}, which is not for databases; write application:spilo");
+            findings.error("cluster_labels", message);
+        }
+        Some(_) => {}
     }
 }
 

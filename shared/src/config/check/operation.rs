@@ -50,6 +50,17 @@ pub(super) fn times(config: &OperatorConfig, findings: &mut Findings) {
     }
 }
 
+/// Every pod of a pooler gets a connection.
+pub(super) fn pooler_connections(config: &OperatorConfig, findings: &mut Findings) {
+    let pooler = &config.connection_pooler;
+    let (most, pods) = (pooler.max_db_connections, pooler.number_of_instances);
+    if (1..pods).contains(&most) {
+        let message =
+            format!("is {most}, which leaves no connection for each of {pods} pods; write at least {pods}");
+        findings.error("connection_pooler_max_db_connections", message);
+    }
+}
+
 /// Upgrades go upwards.
 pub(super) fn versions(config: &OperatorConfig, findings: &mut Findings) {
     let upgrade = &config.major_version_upgrade;

@@ -34,7 +34,10 @@ pub(super) fn requests_and_limits(config: &OperatorConfig, findings: &mut Findin
         ("scalyr_memory_request", &scalyr.memory_request, &scalyr.memory_limit),
     ] {
         if exceeds(request.as_ref(), limit.as_ref()) {
-            findings.error(leaf, format!("is more than {}", leaf.replace("request", "limit")));
+            findings.error(
+                leaf,
+                format!("is more than {}; lower it or raise that", leaf.replace("request", "limit")),
+            );
         }
     }
 }

@@ -36,13 +36,115 @@ fn is_qualified(text: &str) -> bool {
 }
 
 /// Something like `registry:5000/folder/image:tag@sha256:…`.
-pub(super) fn is_image(text: &str) -> bool {
+pub(crate) fn is_image(text: &str) -> bool {
     let name = text.split_once('@').map_or(text, |(name, _)| name);
     let (folders, last) = name.rsplit_once('/').unwrap_or(("", name));
-    let last = last.split_once(':').map_or(last, |(image, _)| image);
+    let (last, tag) = last.split_once(':').unwrap_or((last, "latest"));
     let part = |part: &str| framed(part, 255, |c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
     let lower = !last.contains(|c: char| c.is_ascii_uppercase());
-    part(last) && lower && (folders.is_empty() || folders.split('/').all(part))
+    let tagged =
+        tag.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) && (1..=128).contains(&tag.len());
+    part(last) && tagged && lower && (folders.is_empty() || folders.split('/').all(part))
+}
+
+/// A Linux capability as Kubernetes takes it: without `CAP_`, in capitals.
+///
+/// # Errors
+/// What is wrong with it and what would be right.
+pub(crate) fn capability(name: &str) -> Result<(), String> {
+    let plain = name.to_ascii_uppercase();
+    let plain = plain.strip_prefix("CAP_").unwrap_or(&plain);
+    if !CAPABILITIES.contains(&plain) {
+        return Err(match crate::spelling::closest(plain, CAPABILITIES.iter().copied()) {
+            Some(meant) => format!("\"{name}\" is no capability of Linux; did you mean {meant}?"),
+            None => format!("\"{name}\" is no capability of Linux; write for example SYS_NICE"),
+        });
+    }
+    if plain == name { Ok(()) } else { Err(format!("\"{name}\" must be written {plain}")) }
+}
+
+/// Every capability of Linux 6, and the word for all of them.
+const CAPABILITIES: &[&str] = &[
+    "ALL",
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "PERFMON",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
+
+/// `http://host…` or `https://host…`, without blanks.
+pub(crate) fn is_http_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && !rest.starts_with(['/', ':']) && !rest.contains(char::is_whitespace)
+    })
+}
+
+/// The name of a bucket: 3 to 63 (with dots 222) lower-case letters, digits, `-`, `_` and `.`, framed by letters or digits.
+pub(crate) fn is_bucket(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
+    let most = if text.contains('.') { 222 } else { 63 };
+    text.len() >= 3 && framed(text, most, inner) && !text.contains("..")
+}
+
+/// Units of time that `date -d` understands.
+const UNITS: &[&str] =
+    &["sec", "second", "min", "minute", "hour", "day", "week", "fortnight", "month", "year"];
+
+/// Numbers and units: `1 week`, `2 weeks 3 days`, `30days`.
+pub(crate) fn is_span(text: &str) -> bool {
+    let mut spaced = String::new();
+    for c in text.chars() {
+        if c.is_ascii_alphabetic() && spaced.ends_with(|last: char| last.is_ascii_digit()) {
+            spaced.push(' ');
+        }
+        spaced.push(c.to_ascii_lowercase());
+    }
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let is_unit =
+        |word: &str| UNITS.contains(&word) || word.strip_suffix('s').is_some_and(|one| UNITS.contains(&one));
+    !words.is_empty()
+        && words.chunks(2).all(|pair| match pair {
+            [number, unit] => number.parse::<u32>().is_ok() && is_unit(unit),
+            _ => false,
+        })
 }
 
 /// The placeholders of a template that are not among `known`, and braces without a partner.
@@ -142,7 +244,7 @@ mod tests {
                 "a/b@sha256:abc",
                 "Reg.io/a/b:T",
             ],
-            &["", "spilo 18", "zalando/Spilo", "a//b", ":tag"],
+            &["", "spilo 18", "zalando/Spilo", "a//b", ":tag", "a/b: 1", "a/b:"],
         );
     }
 
