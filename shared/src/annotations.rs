@@ -12,6 +12,8 @@ pub const FINGERPRINT: &str = "postgres-operator.acid.zalan.do/fingerprint";
 pub const APPLIED: &str = "postgres-operator.acid.zalan.do/applied";
 /// On the StatefulSet: the keys of Patroni's store that we have set, so that one we no longer want is removed.
 pub const PATRONI_KEYS: &str = "postgres-operator.acid.zalan.do/patroni-keys";
+/// On the StatefulSet: whether objects of event streams may be there, `true` or `false`; absent where there never were.
+pub const EVENT_STREAMS: &str = "postgres-operator.acid.zalan.do/event-streams";
 /// On a manifest: which operator handles it, where several share a Kubernetes.
 pub const CONTROLLER: &str = "acid.zalan.do/controller";
 /// On a load balancer's Service: the names that external-dns publishes.

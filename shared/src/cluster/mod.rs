@@ -14,7 +14,7 @@ mod references;
 mod resolve;
 mod resources;
 mod sidecars;
-pub(crate) mod streams;
+pub mod streams;
 
 use std::time::Duration;
 
