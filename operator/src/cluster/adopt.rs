@@ -66,8 +66,12 @@ pub(super) async fn object(name: &ObjectName, ctx: &Context) -> Result<(), Error
     let Some(entries) = taken_over(entries, name.kind) else { return Ok(()) };
     tracing::info!(object = %name, "taking over the fields that another operator wrote");
     let version = live.metadata.resource_version;
-    let patch = json!({ "metadata": { "resourceVersion": version, "managedFields": entries } });
-    let patched = api.patch_metadata(&name.name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+    let operations = json!([
+        { "op": "test", "path": "/metadata/resourceVersion", "value": version },
+        { "op": "replace", "path": "/metadata/managedFields", "value": entries },
+    ]);
+    let patch = serde_json::from_value(operations).map_err(|error| failed(kube::Error::SerdeError(error)))?;
+    let patched = api.patch_metadata(&name.name, &PatchParams::default(), &Patch::Json::<()>(patch)).await;
     patched.map(drop).map_err(failed)
 }
 
