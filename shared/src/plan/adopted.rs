@@ -52,6 +52,10 @@ const NEVER_DEFAULTED: &[&str] = &[
 /// What tells the items of a list apart, in Kubernetes' lists whose order means nothing.
 const IDENTITY: &[&str] = &["name", "mountPath", "containerPort", "topologyKey", "key", "operator"];
 
+/// The volume that upstream's pods have though their manifest says `enableShmVolume: false`. They keep it until they are
+/// recreated for another reason: adopting a cluster restarts nothing that works.
+const KEPT: &str = "dshm";
+
 /// Kubernetes' own scheduler, which it names where nobody does.
 const DEFAULT_SCHEDULER: &str = "default-scheduler";
 
@@ -116,7 +120,7 @@ impl Comparison {
         wanted.iter().chain(live).all(is_item)
             && wanted.iter().all(|want| live.iter().any(|have| self.covers(want, have)))
             && (self.source == Source::Pod
-                || live.iter().all(|have| wanted.iter().any(|want| self.covers(want, have))))
+                || live.iter().all(|have| is_kept(have) || wanted.iter().any(|want| self.covers(want, have))))
     }
 
     /// Whether a field that nobody wants may have been filled in by Kubernetes.
@@ -141,6 +145,11 @@ impl Comparison {
         let same = || matches!((one.parse::<Amount>(), other.parse::<Amount>()), (Ok(one), Ok(other)) if one == other);
         self.amounts && same()
     }
+}
+
+/// Whether a volume or its mount is upstream's against the manifest's own wish.
+fn is_kept(item: &Value) -> bool {
+    item.get("name").and_then(Value::as_str).is_some_and(|name| name == KEPT)
 }
 
 /// What Kubernetes does not store: it leaves an empty list or section out.
@@ -299,12 +308,18 @@ mod tests {
         ("resources", |t| t["spec"]["containers"][0]["resources"]["requests"] = json!({"cpu": "100m"})),
         ("probes", |t| t["spec"]["containers"][0]["livenessProbe"] = Value::Null),
         ("mounts", |t| t["spec"]["containers"][0]["volumeMounts"] = Value::Null),
-        ("volumes", |t| drop(t["spec"]["volumes"].as_array_mut().unwrap().remove(0))),
+        ("volumes", |t| drop(t["spec"]["volumes"].as_array_mut().unwrap().remove(1))),
         ("volumes", |t| t["spec"]["volumes"][0]["emptyDir"] = json!({})),
         ("podSecurity", |t| t["spec"]["securityContext"] = json!({})),
         ("scheduling", |t| t["spec"]["tolerations"] = Value::Null),
         ("labels", |t| drop(t["metadata"]["labels"].as_object_mut().unwrap().remove("team"))),
     ];
+
+    #[test]
+    fn the_shared_memory_that_upstream_mounts_against_the_manifest_costs_no_restart() {
+        let wanted = template(|t| drop(t["spec"]["volumes"].as_array_mut().unwrap().remove(0)));
+        assert_eq!(outdated(&template(defaulted), Source::Template, &wanted), Vec::<&str>::new());
+    }
 
     #[test]
     fn a_wish_that_is_gone_is_seen_in_the_template_and_never_guessed_from_the_pod() {
