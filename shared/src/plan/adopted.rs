@@ -94,6 +94,8 @@ impl Comparison {
             (Value::Array(wanted), Value::Array(live)) => self.items_cover(wanted, live),
             (Value::String(want), Value::String(have)) => want == have || self.same_amount(want, have),
             (Value::String(want), Value::Null) => want.is_empty(),
+            // What Kubernetes leaves out, it also leaves out where somebody wrote it.
+            (Value::Bool(want), Value::Null) => !want,
             (want, have) if is_nothing(want) => {
                 self.source == Source::Pod || is_nothing(have) || *have == *DEFAULT_SCHEDULER
             }

@@ -73,7 +73,7 @@ impl Operator {
     }
 
     /// Looks at the cluster until something has come about.
-    pub(crate) async fn look_until<F: Future<Output = bool>>(&self, what: &str, is_so: impl Fn() -> F) {
+    pub(crate) async fn look_until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
         let manifests: Api<Postgresql> = Api::namespaced(self.client.clone(), &self.namespace);
         let mut last = String::new();
         for _ in 0..LOOKS {

@@ -70,7 +70,7 @@ pub(crate) async fn what_upstream_wrote_and_nobody_wants_disappears_and_no_pod_i
                 set.metadata,
                 template,
                 services.get(&name).await.unwrap().metadata,
-                services.get(&names_replica(&name)).await.unwrap().metadata,
+                services.get(&replica_service(&name)).await.unwrap().metadata,
                 secrets.get(&secret).await.unwrap().metadata,
             ];
             all.iter().all(|metadata| leftovers(metadata) == 0)
@@ -114,7 +114,7 @@ pub(crate) async fn a_variable_that_upstream_wrote_and_nobody_wants_makes_its_po
     assert_eq!(outdated(&client, &case).await.first().unwrap(), &["env"], "and it is told why");
 }
 
-fn names_replica(name: &str) -> String {
+fn replica_service(name: &str) -> String {
     shared::names::service(name, shared::names::MemberRole::Replica)
 }
 

@@ -5,7 +5,7 @@
 //! found is in `docs/compatibility-crd.md`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kube::Client;
 use kube::api::{Api, DynamicObject, GroupVersionKind, PostParams};
@@ -23,7 +23,7 @@ pub(crate) async fn what_upstream_shows_as_examples_is_accepted(client: Client) 
         return;
     };
     let (mut accepted, mut wrong) = (0, Vec::new());
-    for (number, version) in files(&PathBuf::from(folder)).into_iter().enumerate() {
+    for (number, version) in files(Path::new(&folder)).into_iter().enumerate() {
         let namespace = format!("examples-{number}");
         make_namespace(&client, &namespace).await;
         for path in files(&version) {
@@ -88,12 +88,12 @@ fn dropped(path: &str, given: &Value, stored: &Value, into: &mut Vec<String>) {
     }
 }
 
-fn files(folder: &PathBuf) -> Vec<PathBuf> {
+fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
 
-fn file_name(path: &PathBuf) -> String {
+fn file_name(path: &Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()
 }
