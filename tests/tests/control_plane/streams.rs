@@ -116,7 +116,8 @@ async fn install(client: &Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let definition: CustomResourceDefinition = serde_saphyr::from_str(DEFINITION).unwrap();
     api.create(&PostParams::default(), &definition).await.unwrap();
-    let established = await_condition(api, &definition.name_any(), is_crd_established());
+    let name = definition.name_any();
+    let established = await_condition(api, &name, is_crd_established());
     tokio::time::timeout(Duration::from_secs(30), established).await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
