@@ -97,7 +97,8 @@ impl Comparison {
             // What Kubernetes leaves out, it also leaves out where somebody wrote it.
             (Value::Bool(want), Value::Null) => !want,
             (want, have) if is_nothing(want) => {
-                self.source == Source::Pod || is_nothing(have) || *have == *DEFAULT_SCHEDULER
+                let is_all_kept = have.as_array().is_some_and(|items| items.iter().all(is_kept));
+                self.source == Source::Pod || is_nothing(have) || is_all_kept || *have == *DEFAULT_SCHEDULER
             }
             (want, have) => want == have,
         }
@@ -321,6 +322,9 @@ mod tests {
     fn the_shared_memory_that_upstream_mounts_against_the_manifest_costs_no_restart() {
         let wanted = template(|t| drop(t["spec"]["volumes"].as_array_mut().unwrap().remove(0)));
         assert_eq!(outdated(&template(defaulted), Source::Template, &wanted), Vec::<&str>::new());
+        let without = template(|t| t["spec"]["volumes"] = Value::Null);
+        let alone = template(|t| drop(t["spec"]["volumes"].as_array_mut().unwrap().pop()));
+        assert_eq!(outdated(&alone, Source::Template, &without), Vec::<&str>::new());
     }
 
     #[test]

@@ -18,6 +18,13 @@ const APPLY: &str = "Apply";
 const UPDATE: &str = "Update";
 const METADATA: &str = "f:metadata";
 
+/// Upstream names the namespace in its templates, too, where it means nothing. It stays upstream's: without it the
+/// template of a Deployment would be another one, and adopting a cluster would replace the pods of its poolers.
+const NAMESPACES_OF_TEMPLATES: [&[&str]; 2] = [
+    &["f:spec", "f:template", METADATA, "f:namespace"],
+    &["f:spec", "f:jobTemplate", "f:spec", "f:template", METADATA, "f:namespace"],
+];
+
 /// The entries after the object has been taken over; `None` where there is nothing to take over.
 pub fn taken_over(entries: &[ManagedFieldsEntry], kind: Kind) -> Option<Vec<ManagedFieldsEntry>> {
     let mut kept = Vec::new();
@@ -80,10 +87,30 @@ fn with_fields(entry: ManagedFieldsEntry, fields: Map<String, Value>) -> Managed
 /// What is taken over, and what is left.
 fn parted(mut fields: Map<String, Value>, kind: Kind) -> (Map<String, Value>, Map<String, Value>) {
     if !is_filled_by_others(kind) {
-        return (fields, Map::new());
+        let mut left = Map::new();
+        for path in NAMESPACES_OF_TEMPLATES {
+            unite(&mut left, cut(&mut fields, path).unwrap_or_default());
+        }
+        return (fields, left);
     }
     let metadata = fields.remove(METADATA).map(|metadata| (METADATA.to_owned(), metadata));
     (metadata.into_iter().collect(), fields)
+}
+
+/// Takes a leaf out; what is taken, with the way to it.
+fn cut(fields: &mut Map<String, Value>, path: &[&str]) -> Option<Map<String, Value>> {
+    let (first, rest) = path.split_first()?;
+    let below = if rest.is_empty() {
+        fields.remove(*first)?
+    } else {
+        let child = fields.get_mut(*first)?.as_object_mut()?;
+        let below = cut(child, rest)?;
+        if child.is_empty() {
+            fields.remove(*first);
+        }
+        Value::Object(below)
+    };
+    Some(Map::from_iter([((*first).to_owned(), below)]))
 }
 
 /// Adds fields to our entry, which is made from `entry` where there is none yet.
@@ -147,6 +174,17 @@ mod tests {
         let taken = taken_over(&[ours, theirs], Kind::Service).unwrap();
         let joined = json!({"f:metadata": {"f:labels": {"f:a": {}, "f:b": {}}}, "f:spec": {}});
         assert_eq!(taken, [entry(MANAGER, "Apply", joined)]);
+    }
+
+    #[test]
+    fn the_namespace_in_a_template_stays_as_it_is_or_poolers_would_be_replaced() {
+        let fields = json!({"f:spec": {"f:replicas": {}, "f:template": {"f:metadata": {"f:namespace": {}, "f:labels": {}}}}});
+        let taken = taken_over(&[entry(MANAGER, "Update", fields)], Kind::Deployment).unwrap();
+        let left =
+            entry(MANAGER, "Update", json!({"f:spec": {"f:template": {"f:metadata": {"f:namespace": {}}}}}));
+        let ours = json!({"f:spec": {"f:replicas": {}, "f:template": {"f:metadata": {"f:labels": {}}}}});
+        assert_eq!(taken, [left, entry(MANAGER, "Apply", ours)]);
+        assert_eq!(taken_over(&taken, Kind::Deployment), None);
     }
 
     #[test]

@@ -99,8 +99,18 @@ fn wrongly_outdated(case: &Case, seen: &Seen, desired: &Resources) -> Vec<String
 
 /// Where a specification differs after our first apply, on purpose: the case, the object, the field, and why.
 const DELIBERATE: &[(&str, &str, &str, &str)] = &[
-    ("shm-fsgroup", "StatefulSet", "", "`enableShmVolume: false` wins; pods that are there keep their volume (M4)"),
-    ("logical-backup", "CronJob", "labelSelector", "backups are drawn to the database they dump, not to other backups"),
+    (
+        "shm-fsgroup",
+        "StatefulSet",
+        "",
+        "`enableShmVolume: false` wins; pods that are there keep their volume (M4)",
+    ),
+    (
+        "logical-backup",
+        "CronJob",
+        "labelSelector",
+        "backups are drawn to the database they dump, not to other backups",
+    ),
 ];
 
 pub(crate) async fn applying_ours_over_upstreams_changes_no_specification(client: Client) {

@@ -41,11 +41,11 @@ pub(crate) async fn what_upstream_wrote_and_nobody_wants_disappears_and_no_pod_i
     let namespace = "takeover-metadata";
     let case = upstreams_cluster(&client, namespace, |object| {
         if matches!(object["kind"].as_str(), Some("Service" | "StatefulSet" | "Secret")) {
-            object["metadata"]["annotations"]["old-annotation"] = json!("upstream's");
-            object["metadata"]["labels"]["old-label"] = json!("upstream's");
+            object["metadata"]["annotations"]["old-annotation"] = json!("upstreams");
+            object["metadata"]["labels"]["old-label"] = json!("upstreams");
         }
         if object["kind"] == "StatefulSet" {
-            object["spec"]["template"]["metadata"]["annotations"]["old-annotation"] = json!("upstream's");
+            object["spec"]["template"]["metadata"]["annotations"]["old-annotation"] = json!("upstreams");
         }
     })
     .await;
@@ -131,7 +131,9 @@ fn is_owned_by_upstream(metadata: &ObjectMeta) -> bool {
     metadata.managed_fields.iter().flatten().any(|entry| {
         let is_theirs =
             entry.manager.as_deref() == Some(UPSTREAM) && entry.operation.as_deref() == Some("Update");
-        is_theirs && entry.subresource.is_none()
+        let fields = json!(entry.fields_v1).to_string();
+        let is_more_than_the_namespace = fields.contains("f:labels") || fields.contains("f:containers");
+        is_theirs && entry.subresource.is_none() && is_more_than_the_namespace
     })
 }
 
