@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::Value;
 
 use crate::patroni::{AppliedKeys, Members};
@@ -31,6 +32,8 @@ pub struct Observed {
     pub fleet_is_busy: bool,
     /// When the last step was taken, and which.
     pub last_step: Option<(String, Timestamp)>,
+    /// Whether objects of event streams are there; `None` where there never were any.
+    pub event_streams: Option<bool>,
     /// The keys of Patroni's configuration that we have set before.
     pub applied_keys: AppliedKeys,
 }
@@ -65,16 +68,25 @@ pub struct ObservedPod {
     pub labelled: bool,
     /// Someone has asked for it to be recreated.
     pub marked: bool,
-    /// What it was made from; empty for a pod that another operator made.
+    /// What it was made from; empty for a pod that another operator made, until it is recognised.
     pub fingerprint: Fingerprint,
-    /// The image of its database container.
-    pub image: String,
+    /// What is there of a pod without a fingerprint.
+    pub stranger: Option<Box<Stranger>>,
     /// Its node.
     pub node: Option<String>,
     /// Its address.
     pub address: Option<String>,
     /// When it was created.
     pub created: Option<Timestamp>,
+}
+
+/// A pod that another operator made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stranger {
+    /// Its labels and its specification, as they are now.
+    pub template: PodTemplateSpec,
+    /// The revision of the StatefulSet that it was made from.
+    pub revision: Option<String>,
 }
 
 /// The StatefulSet's own account of itself.

@@ -16,16 +16,16 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions, Propagatio
 use serde::de::DeserializeOwned;
 use shared::api::FabricEventStream;
 use shared::build::Resources;
-use shared::plan::{Difference, Effect, Kind, Orphan};
+use shared::plan::{Difference, Effect, Kind, Orphan, ownership};
 use shared::rollout::Applied;
 
 use crate::context::Context;
 
 use super::observe::{Seen, stateful_set_as_seen};
-use super::{Error, credentials, user_lists};
+use super::{Error, adopt, credentials, user_lists};
 
 /// The name under which the operator owns fields.
-pub(super) const FIELD_MANAGER: &str = "postgres-operator";
+pub(super) const FIELD_MANAGER: &str = ownership::MANAGER;
 
 /// Writes what differs. What the API server answers about the StatefulSet is the base of the next step.
 pub(super) async fn objects(
@@ -35,7 +35,11 @@ pub(super) async fn objects(
     ctx: &Context,
 ) -> Result<Applied, Error> {
     let mut applied = Applied { stateful_set: seen.observed.stateful_set.clone() };
+    let strangers = adopt::strangers(differences, seen);
     for difference in differences {
+        if strangers.contains(&difference.object) {
+            adopt::object(&difference.object, ctx).await?;
+        }
         let field = difference.field.as_deref().unwrap_or("(missing)");
         tracing::info!(object = %difference.object, field, "applying");
         match difference.object.kind {
@@ -72,8 +76,16 @@ where
     let object = &difference.object;
     let api: Api<K> = Api::namespaced(ctx.client.clone(), &object.namespace);
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let applied = api.patch(&object.name, &params, &Patch::Apply(&difference.desired)).await;
-    applied.map_err(Error::kubernetes(format!("apply {object}")))
+    let failed = || Error::kubernetes(format!("apply {object}"));
+    let patch = Patch::Apply(&difference.desired);
+    let applied = api.patch(&object.name, &params, &patch).await.map_err(failed())?;
+    let entries = applied.meta().managed_fields.as_deref().unwrap_or_default();
+    if ownership::taken_over(entries, object.kind).is_none() {
+        return Ok(applied);
+    }
+    // Upstream's operator has been back since.
+    adopt::object(object, ctx).await?;
+    api.patch(&object.name, &params, &patch).await.map_err(failed())
 }
 
 /// Deletes the StatefulSet that was seen and leaves its pods.
@@ -100,13 +112,13 @@ pub(super) async fn remove_orphans(orphans: &[Orphan], ctx: &Context) -> Result<
             Kind::CronJob => remove::<CronJob>(orphan, ctx).await?,
             Kind::Service => remove::<Service>(orphan, ctx).await?,
             Kind::Secret => remove::<Secret>(orphan, ctx).await?,
+            Kind::FabricEventStream => remove::<FabricEventStream>(orphan, ctx).await?,
             // Of these kinds there are no orphans while a cluster stays.
             Kind::ServiceAccount
             | Kind::RoleBinding
             | Kind::Endpoints
             | Kind::PodDisruptionBudget
-            | Kind::StatefulSet
-            | Kind::FabricEventStream => {}
+            | Kind::StatefulSet => {}
         }
     }
     Ok(())

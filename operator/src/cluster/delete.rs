@@ -1,6 +1,6 @@
 //! Takes a cluster down, in an order in which nothing is written again behind our back.
 //!
-//! CronJob → StatefulSet and pods → claims and Secrets as configured → poolers → budgets → Services → what Patroni wrote, last, because a
+//! Event streams → CronJob → StatefulSet and pods → claims and Secrets as configured → poolers → budgets → Services → what Patroni wrote, last, because a
 //! living primary would write it again → the finalizer. Each look deletes what is still there; nothing is remembered.
 //! Objects are found by the names that a cluster of this name can have, never by label alone.
 
@@ -14,10 +14,10 @@ use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, PersistentVolumeClaim, Se
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, DeleteParams};
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use shared::api::{FINALIZER, Postgresql};
+use shared::api::{FINALIZER, FabricEventStream, Postgresql};
 use shared::cluster::{Cluster, References};
 use shared::labels::{APPLICATION, LOGICAL_BACKUP, LabelMap, Labels, POOLER};
 use shared::names::{self, MemberRole};
@@ -25,7 +25,7 @@ use shared::names::{self, MemberRole};
 use crate::context::Context;
 use crate::events::Reason;
 
-use super::{Error, finalizer, place};
+use super::{Error, finalizer, place, streams};
 
 /// When to look again while pods end; their events come earlier.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -49,6 +49,7 @@ pub(super) async fn cluster(manifest: &Postgresql, ctx: &Context) -> Result<Acti
     let selector = Labels::new(&name, &manifest.spec.team_id, None, &config).selector();
     let namespace = manifest.namespace().unwrap_or_default();
     let takedown = Takedown { manifest, namespace, name, selector, ctx };
+    takedown.remove_streams().await?;
     takedown.remove_backup(&config.logical_backup.job_prefix).await?;
     if !takedown.members_are_gone().await? {
         return Ok(Action::requeue(LOOK_AGAIN));
@@ -68,6 +69,23 @@ pub(super) async fn cluster(manifest: &Postgresql, ctx: &Context) -> Result<Acti
 }
 
 impl Takedown<'_> {
+    /// The event streams, where the manifest or the StatefulSet says that there may be any.
+    async fn remove_streams(&self) -> Result<(), Error> {
+        let set = self.ctx.stores.stateful_sets.get(&ObjectRef::new(&self.name).within(&self.namespace));
+        let asked = self.manifest.spec.streams.as_ref().is_some_and(|streams| !streams.is_empty());
+        if !asked && streams::remembered(set.as_deref()) != Some(true) {
+            return Ok(());
+        }
+        let found = streams::list(&self.namespace, &self.selector, self.ctx).await?;
+        let prefix = format!("{}-", self.name);
+        for name in
+            found.iter().flatten().map(|stream| stream.name_any()).filter(|name| name.starts_with(&prefix))
+        {
+            self.remove::<FabricEventStream>(&name).await?;
+        }
+        Ok(())
+    }
+
     /// Deletes the StatefulSet; whether it and its pods are gone.
     async fn members_are_gone(&self) -> Result<bool, Error> {
         let stores = &self.ctx.stores;

@@ -41,9 +41,12 @@ pub enum Error {
         /// How many more there are.
         others: usize,
     },
-    /// Something that a manifest may ask for and that this version does not do.
-    #[error("{0}")]
-    NotYet(&'static str),
+    /// A manifest asks for event streams, and nobody is there to run them.
+    #[error(
+        "spec.streams: the kind FabricEventStream of zalando.org/v1 is not installed; install its definition, or remove \
+         spec.streams"
+    )]
+    NoEventStreams,
     /// The machine has no randomness.
     #[error("could not draw random bytes")]
     Random(#[source] getrandom::Error),
@@ -58,7 +61,7 @@ impl Error {
             Self::Patroni { .. } => "patroni",
             Self::Database { .. } => "database",
             Self::Statements { .. } => "statements",
-            Self::NotYet(_) => "not_yet",
+            Self::NoEventStreams => "no_event_streams",
             Self::Random(_) => "random",
         }
     }

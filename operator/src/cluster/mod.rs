@@ -3,6 +3,7 @@
 //! A reconcile never loops, sleeps or waits for a pod. It is killed anywhere without harm: whatever it has not done is
 //! seen again at the next look.
 
+mod adopt;
 mod apply;
 mod credentials;
 mod delete;
@@ -13,6 +14,7 @@ mod provision;
 mod report;
 mod step;
 pub mod stores;
+mod streams;
 mod upgrade;
 mod user_lists;
 mod volumes;
@@ -43,12 +45,13 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Keeps the problem of a stage that stands alone: a failing role must not hold up a rolling update.
-    fn record(&mut self, result: Result<(), Error>) {
-        if let Err(error) = result {
-            tracing::warn!(error = told(&error), "a stage failed");
-            self.problems.push(told(&error));
-        }
+    /// Keeps the problem of a stage that stands alone: a failing role must not hold up a rolling update. Whether there
+    /// was none.
+    fn record(&mut self, result: Result<(), Error>) -> bool {
+        let Err(error) = result else { return true };
+        tracing::warn!(error = told(&error), "a stage failed");
+        self.problems.push(told(&error));
+        false
     }
 }
 
@@ -93,15 +96,19 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     finalizer::keep(manifest, &cluster, ctx).await?;
     report::begun(manifest, ctx).await?;
     let mut seen = observe::world(manifest, &cluster, ctx).await;
-    let mut desired = rollout::for_now(build(&cluster), &cluster, &seen.observed);
     let mut outcome = Outcome::default();
-    // Without the publication that they read from (issue 7), the streams' objects would only fail.
-    if !std::mem::take(&mut desired.event_streams).is_empty() {
-        outcome.record(Err(Error::NotYet("spec.streams: event streams are not made yet")));
-    }
-    let differences = plan::between(&seen.resources, &desired);
+    let streams_known = outcome.record(streams::look(&cluster, &mut seen, ctx).await);
+    let mut desired = rollout::for_now(build(&cluster), &cluster, &seen.observed);
+    streams::keep_names(&mut desired, &seen);
+    let stateful_set = seen.resources.stateful_set.as_ref();
+    let recognised = rollout::recognise(&mut seen.observed, stateful_set, &desired);
+    let (differences, streams) = streams::parted(plan::between(&seen.resources, &desired));
 
-    let applied = match apply::objects(&differences, &desired, &seen, ctx).await {
+    let written = async {
+        adopt::pods(&recognised, ctx).await?;
+        apply::objects(&differences, &desired, &seen, ctx).await
+    };
+    let applied = match written.await {
         Ok(applied) => applied,
         Err(error) => {
             outcome.record(Err(error));
@@ -118,13 +125,14 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     let orphans = plan::orphans(&cluster, &seen.resources, &desired);
     outcome.record(apply::remove_orphans(&orphans, ctx).await);
     let next = next_in_turn(&cluster, &desired, &applied, &mut seen.observed, ctx);
-    match step::take(&next, manifest, &seen, ctx).await {
-        Ok(taken) => outcome.taken = taken,
-        Err(error) => outcome.record(Err(error)),
-    }
+    let taken = step::take(&next, manifest, &seen, ctx).await.map(|taken| outcome.taken = taken);
+    outcome.record(taken);
     if !next.is_act() {
         // After an act the world is another one, and the primary perhaps, too: the next look provisions.
-        outcome.record(provision::database(&cluster, &seen, ctx).await);
+        let provisioned = outcome.record(provision::database(&cluster, &seen, ctx).await);
+        if provisioned && streams_known && streams::can_run(&cluster, &seen) {
+            outcome.record(apply::objects(&streams, &desired, &seen, ctx).await.map(drop));
+        }
     }
     report::status(manifest, &cluster, &next, &outcome, ctx).await
 }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodStatus, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodStatus, PodTemplateSpec, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::Api;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
@@ -18,7 +19,7 @@ use shared::build::{Credential, Pooler, Resources, USERNAME_KEY, UserList};
 use shared::cluster::{Cluster, References};
 use shared::config::OperatorConfig;
 use shared::names::{self, MemberRole};
-use shared::observed::{Observed, ObservedPod, ObservedStatefulSet, PatroniView, PodIdentity};
+use shared::observed::{Observed, ObservedPod, ObservedStatefulSet, PatroniView, PodIdentity, Stranger};
 use shared::patroni::AppliedKeys;
 use shared::plan::Growth;
 use shared::plan::pod_template::Fingerprint;
@@ -99,6 +100,7 @@ pub(super) async fn world(manifest: &Postgresql, cluster: &Cluster, ctx: &Contex
         growing_volumes: storage.growing,
         larger_volumes: storage.larger,
         fleet_is_busy: false,
+        event_streams: None,
         pods,
     };
     let resources = resources(cluster, stateful_set, &secrets, ctx);
@@ -127,7 +129,7 @@ fn resources(
         stateful_set,
         poolers: MemberRole::ALL.map(|role| pooler(cluster, role, secrets, ctx)).into(),
         logical_backup: get(&stores.cron_jobs, namespace, cluster.logical_backup_name()),
-        event_streams: Vec::new(), // not watched: where their kind is not installed, a watch would fail for ever
+        event_streams: Vec::new(), // not watched: `streams` asks for them
         patroni: None,
         roles: Default::default(),
     }
@@ -211,7 +213,8 @@ fn pod_as_seen(pod: &Pod, cluster: &Cluster, ordinal: i32) -> ObservedPod {
     let containers = status.container_statuses.unwrap_or_default();
     let all_run =
         containers.iter().all(|one| one.state.as_ref().is_some_and(|state| state.running.is_some()));
-    let database = pod.spec.iter().flat_map(|spec| &spec.containers).next();
+    let fingerprint = pod.annotations().get(FINGERPRINT).map(|text| Fingerprint::parse(text));
+    let fingerprint = fingerprint.unwrap_or_default();
     ObservedPod {
         identity: PodIdentity {
             name: pod.name_any(),
@@ -225,17 +228,25 @@ fn pod_as_seen(pod: &Pod, cluster: &Cluster, ordinal: i32) -> ObservedPod {
         terminating: pod.metadata.deletion_timestamp.is_some(),
         labelled: pod.labels().contains_key(cluster.labels().role_key()),
         marked: pod.annotations().get(ROLLING_UPDATE_REQUIRED).is_some_and(|mark| mark == "true"),
-        fingerprint: pod
-            .annotations()
-            .get(FINGERPRINT)
-            .map(|text| Fingerprint::parse(text))
-            .unwrap_or_default(),
-        image: database.and_then(|container| container.image.clone()).unwrap_or_default(),
+        stranger: (fingerprint == Fingerprint::default()).then(|| Box::new(stranger(pod))),
+        fingerprint,
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         address: status.pod_ip,
         created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
     }
 }
+
+/// What is there of a pod that another operator made.
+fn stranger(pod: &Pod) -> Stranger {
+    let metadata = ObjectMeta { labels: pod.metadata.labels.clone(), ..ObjectMeta::default() };
+    Stranger {
+        template: PodTemplateSpec { metadata: Some(metadata), spec: pod.spec.clone() },
+        revision: pod.labels().get(REVISION).cloned(),
+    }
+}
+
+/// The label in which the StatefulSet's controller names the template that a pod was made from.
+const REVISION: &str = "controller-revision-hash";
 
 /// The StatefulSet's own account of itself.
 pub(super) fn stateful_set_as_seen(set: &StatefulSet) -> ObservedStatefulSet {

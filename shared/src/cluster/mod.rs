@@ -14,7 +14,7 @@ mod references;
 mod resolve;
 mod resources;
 mod sidecars;
-pub(crate) mod streams;
+pub mod streams;
 mod windows;
 
 use std::collections::BTreeMap;

@@ -176,7 +176,7 @@ impl Pod {
             }),
             spread: spec.topology_spread_constraints.clone().unwrap_or_default(),
             init_containers: spec.init_containers.clone().unwrap_or_default(),
-            sidecars: sidecars::of(spec, config),
+            sidecars: sidecars::of(manifest, config),
             volumes: extra_volumes(spec, errors),
             environment: environment(spec, config, references),
         }

@@ -5,10 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{self, PostgresqlSpec};
+use serde_json::Value;
+
+use crate::api::{self, FabricEventStream, PostgresqlSpec};
 use crate::names;
 use crate::quantity::Amount;
 use crate::roles::RoleName;
+
+use super::Cluster;
 
 /// The role that streams read with.
 pub(crate) const USER: &str = "fes_user";
@@ -49,6 +53,31 @@ pub(super) fn user(streams: &[Stream]) -> Option<RoleName> {
     (!streams.is_empty()).then(|| USER.parse().ok()).flatten()
 }
 
+impl Cluster {
+    /// Whether anything follows the cluster's tables.
+    pub fn has_streams(&self) -> bool {
+        !self.streams.is_empty()
+    }
+
+    /// Whether Patroni's configuration has the slots of all streams.
+    pub fn has_its_stream_slots(&self, config: &Value) -> bool {
+        let slots = config.get("slots");
+        self.streams
+            .iter()
+            .all(|stream| slots.is_some_and(|slots| slots.get(&stream.slot).is_some_and(Value::is_object)))
+    }
+}
+
+/// Gives each wished object the name under which its application's is there already.
+pub fn keep_names(wanted: &mut [FabricEventStream], live: &[FabricEventStream]) {
+    for object in wanted {
+        let same = live.iter().filter(|one| one.spec.application_id == object.spec.application_id);
+        if let Some(name) = same.filter_map(|one| one.metadata.name.clone()).min() {
+            object.metadata.name = Some(name);
+        }
+    }
+}
+
 /// The streams by application, in the applications' order.
 pub(crate) fn applications(streams: &[Stream]) -> Vec<Application<'_>> {
     let mut grouped: BTreeMap<&str, Vec<&Stream>> = BTreeMap::new();
@@ -67,4 +96,23 @@ pub(crate) fn applications(streams: &[Stream]) -> Vec<Application<'_>> {
 /// The largest amount, in the user's own text.
 fn largest<'a>(amounts: impl Iterator<Item = &'a String>) -> Option<String> {
     amounts.max_by_key(|text| text.parse::<Amount>().unwrap_or_default()).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::FabricEventStreamSpec;
+
+    fn object(name: &str, application: &str) -> FabricEventStream {
+        let spec = FabricEventStreamSpec { application_id: application.into(), ..Default::default() };
+        FabricEventStream::new(name, spec)
+    }
+
+    #[test]
+    fn an_application_that_is_followed_already_keeps_its_object_and_gets_no_second() {
+        let mut wanted = [object("demo-shop", "shop"), object("demo-news", "news")];
+        keep_names(&mut wanted, &[object("demo-xkcdq", "shop"), object("demo-other", "other")]);
+        let names = wanted.map(|object| object.metadata.name.unwrap());
+        assert_eq!(names, ["demo-xkcdq", "demo-news"]);
+    }
 }

@@ -2,12 +2,14 @@
 //!
 //! Admission prints [`Change`]s as warnings; the operator acts on the same effects.
 
+pub mod adopted;
 mod difference;
 mod explain;
 mod facts;
 mod fields;
 pub mod object;
 mod orphans;
+pub mod ownership;
 pub mod pod_template;
 mod rendered;
 mod storage;

@@ -30,16 +30,24 @@ pub fn orphans(cluster: &Cluster, current: &Resources, desired: &Resources) -> V
     let mut orphans: Vec<Orphan> = gone
         .filter_map(|(object, live)| {
             let metadata: ObjectMeta = serde_json::from_value(live.get("metadata")?.clone()).ok()?;
-            let ours = possible.iter().any(|one| {
-                (one.kind, &one.name) == (object.kind, &object.name)
-                    && carries(metadata.labels.as_ref(), &one.labels)
-            });
+            let ours = is_stream_of(cluster, &object, metadata.labels.as_ref())
+                || possible.iter().any(|one| {
+                    (one.kind, &one.name) == (object.kind, &object.name)
+                        && carries(metadata.labels.as_ref(), &one.labels)
+                });
             ours.then_some(Orphan { object, uid: metadata.uid })
         })
         .collect();
     // Pods first, then what they read.
     orphans.sort_by(|one, other| other.object.cmp(&one.object));
     orphans
+}
+
+/// Whether an object is that of an event stream. Upstream draws their names by lot, so only the beginning is known.
+fn is_stream_of(cluster: &Cluster, object: &ObjectName, labels: Option<&LabelMap>) -> bool {
+    object.kind == Kind::FabricEventStream
+        && object.name.starts_with(&format!("{}-", cluster.identity.name))
+        && carries(labels, &cluster.labels.selector())
 }
 
 /// An object that the builders may make for a cluster, and may cease to make.

@@ -51,8 +51,12 @@ pub const IMAGE: &str = "image";
 
 /// The fingerprint of a template.
 pub fn fingerprint(template: &PodTemplateSpec) -> Fingerprint {
-    let hashes = RESTART_FIELDS.iter().map(|(name, extract)| ((*name).to_owned(), hash(&extract(template))));
-    Fingerprint(hashes.collect())
+    Fingerprint::of(parts(template))
+}
+
+/// What counts of a template, field by field in the order of the list.
+pub(super) fn parts(template: &PodTemplateSpec) -> impl Iterator<Item = (&'static str, Value)> {
+    RESTART_FIELDS.iter().map(|(name, extract)| (*name, extract(template)))
 }
 
 /// The fields in which a pod differs from the template, in the order of the list.
@@ -65,6 +69,11 @@ pub fn differences(pod: &Fingerprint, template: &Fingerprint) -> Vec<&'static st
 }
 
 impl Fingerprint {
+    /// The fingerprint of these parts.
+    pub(super) fn of(parts: impl Iterator<Item = (&'static str, Value)>) -> Self {
+        Self(parts.map(|(name, part)| (name.to_owned(), hash(&part))).collect())
+    }
+
     /// The fingerprint as the annotation holds it.
     pub fn to_text(&self) -> String {
         serde_json::to_string(&self.0).unwrap_or_default()

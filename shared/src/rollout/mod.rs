@@ -5,6 +5,7 @@
 //! Every step names exactly what was seen (a pod's UID, the leader's name), so a stale look ends in a conflict and
 //! not in a second deletion.
 
+mod adopt;
 mod candidate;
 mod nodes;
 mod rules;
@@ -17,11 +18,12 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSetSpec;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+pub use adopt::recognise;
 pub use nodes::leaving;
 pub use step::{Step, WaitReason};
 pub use upgrade::{Aftermath, aftermath, trouble};
 
-use crate::annotations::{FINGERPRINT, PATRONI_KEYS};
+use crate::annotations::{EVENT_STREAMS, FINGERPRINT, PATRONI_KEYS};
 use crate::build::Resources;
 use crate::cluster::Cluster;
 use crate::names;
@@ -70,9 +72,11 @@ pub fn outdated(cluster: &Cluster, desired: &Resources, pod: &ObservedPod) -> Ve
     Look::new(cluster, desired, &applied, &seen, Timestamp::UNIX_EPOCH).outdated(pod)
 }
 
-/// Adds to the StatefulSet what depends on the moment: how many pods now, and which keys of Patroni's store are ours.
+/// Adds to the StatefulSet what depends on the moment: how many pods now, which keys of Patroni's store are ours, and
+/// whether there are event streams' objects to look after.
 pub fn for_now(mut desired: Resources, cluster: &Cluster, seen: &Observed) -> Resources {
     let keys = keys_to_remember(desired.patroni.as_ref(), seen);
+    let streams = if desired.event_streams.is_empty() { seen.event_streams } else { Some(true) };
     if let Some(set) = &mut desired.stateful_set {
         if let Some(spec) = &mut set.spec {
             spec.replicas = Some(replicas_now(cluster, seen));
@@ -82,6 +86,7 @@ pub fn for_now(mut desired: Resources, cluster: &Cluster, seen: &Observed) -> Re
         }
         let annotations = set.metadata.annotations.get_or_insert_default();
         annotations.insert(PATRONI_KEYS.to_owned(), keys.to_text());
+        annotations.extend(streams.map(|there| (EVENT_STREAMS.to_owned(), there.to_string())));
     }
     desired
 }
@@ -110,7 +115,6 @@ pub(crate) struct Look<'a> {
     seen: &'a Observed,
     now: Timestamp,
     template: Fingerprint,
-    image: Option<&'a str>,
     dynamic: Option<&'a DynamicConfig>,
 }
 
@@ -126,14 +130,12 @@ impl<'a> Look<'a> {
         let template = spec.map(|spec| &spec.template);
         let annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());
         let fingerprint = annotations.and_then(|all| all.get(FINGERPRINT));
-        let database = template.and_then(|template| template.spec.as_ref()?.containers.first());
         Self {
             cluster,
             applied,
             seen,
             now,
             template: fingerprint.map(|text| Fingerprint::parse(text)).unwrap_or_default(),
-            image: database.and_then(|container| container.image.as_deref()),
             dynamic: desired.patroni.as_ref(),
         }
     }
@@ -141,10 +143,6 @@ impl<'a> Look<'a> {
     /// Why a pod has to be recreated; empty when it does not.
     fn outdated(&self, pod: &ObservedPod) -> Vec<&'static str> {
         let mut reasons = differences(&pod.fingerprint, &self.template);
-        let unknown_image = pod.fingerprint == Fingerprint::default();
-        if unknown_image && self.image.is_some_and(|image| image != pod.image) {
-            reasons.push(IMAGE);
-        }
         if self.cluster.policy.lazy_image_upgrade {
             reasons.retain(|reason| *reason != IMAGE);
         }

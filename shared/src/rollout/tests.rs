@@ -2,6 +2,8 @@
 
 mod upgrades;
 
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::json;
 
 use super::*;
@@ -9,7 +11,7 @@ use crate::api::Postgresql;
 use crate::build::build;
 use crate::cluster::References;
 use crate::config::OperatorConfig;
-use crate::observed::{PatroniView, PodIdentity};
+use crate::observed::{PatroniView, PodIdentity, Stranger};
 use crate::plan::pod_template::fingerprint;
 
 const NOW: &str = "2026-01-01T12:00:00Z";
@@ -67,7 +69,6 @@ impl Story {
             ready: true,
             labelled: true,
             fingerprint: fingerprint(self.template()),
-            image: self.cluster.pod.image.clone(),
             node: Some(format!("node{ordinal}")),
             created: Some("2026-01-01T11:00:00Z".parse().unwrap()),
             ..ObservedPod::default()
@@ -180,6 +181,67 @@ fn a_mark_set_by_a_person_is_honoured() {
     let mut story = Story::of(2);
     story.seen.pods[1].marked = true;
     assert_eq!(story.step(), "recreate demo-1");
+}
+
+/// As upstream's operator leaves it: without a fingerprint, made from the given template.
+fn made_by_upstream(story: &mut Story, change: impl Fn(&mut serde_json::Value)) -> StatefulSet {
+    let mut template = json!(story.template());
+    template["metadata"]["annotations"].as_object_mut().unwrap().remove(FINGERPRINT);
+    change(&mut template);
+    let template: PodTemplateSpec = serde_json::from_value(template).unwrap();
+    for pod in &mut story.seen.pods {
+        pod.fingerprint = Default::default();
+        pod.stranger =
+            Some(Box::new(Stranger { template: template.clone(), revision: Some("demo-1".into()) }));
+    }
+    let mut set = story.desired.stateful_set.clone().unwrap();
+    set.spec.as_mut().unwrap().template = template;
+    set.status = Some(StatefulSetStatus { update_revision: Some("demo-1".into()), ..Default::default() });
+    set
+}
+
+#[test]
+fn pods_of_another_operator_that_are_as_wished_are_recognised_and_left_alone() {
+    let mut story = Story::of(2);
+    let set = made_by_upstream(&mut story, |_| {});
+    let recognised = recognise(&mut story.seen, Some(&set), &story.desired);
+    assert_eq!(recognised.len(), 2);
+    assert_eq!(story.step(), "settled");
+    assert_eq!(recognise(&mut story.seen, Some(&set), &story.desired), [], "once is enough");
+}
+
+#[test]
+fn a_variable_that_is_gone_from_the_wish_is_told_from_the_other_operators_template() {
+    let mut story = Story::of(2);
+    let old = |template: &mut serde_json::Value| {
+        let variables = template["spec"]["containers"][0]["env"].as_array_mut().unwrap();
+        variables.push(json!({"name": "OLD", "value": "1"}));
+    };
+    let mut set = made_by_upstream(&mut story, old);
+    let untouched = story.seen.clone();
+    recognise(&mut story.seen, Some(&set), &story.desired);
+    assert_eq!(story.step(), "recreate demo-1");
+    assert_eq!(outdated(&story.cluster, &story.desired, &story.seen.pods[0]), ["env"]);
+    // Of a pod that was made from an earlier template only the pod is known: the variable may be an injector's.
+    story.seen = untouched;
+    set.status.as_mut().unwrap().update_revision = Some("demo-2".into());
+    recognise(&mut story.seen, Some(&set), &story.desired);
+    assert_eq!(story.step(), "settled");
+}
+
+#[test]
+fn a_pod_that_another_operators_lazy_upgrade_left_behind_is_known_by_its_own_image() {
+    for (lazy, step) in [(true, "settled"), (false, "recreate demo-1")] {
+        let mut config = OperatorConfig::default();
+        config.general.enable_lazy_spilo_upgrade = lazy;
+        let mut story = Story::with(2, &config);
+        let set = made_by_upstream(&mut story, |_| {});
+        let behind = story.seen.pods[1].stranger.as_mut().unwrap();
+        behind.revision = Some("demo-0".into());
+        behind.template.spec.as_mut().unwrap().containers[0].image = Some("spilo:old".into());
+        recognise(&mut story.seen, Some(&set), &story.desired);
+        assert_eq!(story.step(), step);
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub(crate) struct Case {
     /// `default/minimal`.
     pub(crate) name: String,
     pub(crate) namespace: String,
+    pub(crate) manifest: Postgresql,
+    pub(crate) config: OperatorConfig,
     pub(crate) cluster: Cluster,
     /// What upstream's operator made of it.
     pub(crate) objects: Vec<Value>,
@@ -25,16 +27,27 @@ pub(crate) fn cases() -> Vec<Case> {
         let config = configuration_named(configuration);
         for path in yaml_files(&folder().join("objects").join(configuration)) {
             let case = path.file_stem().unwrap().to_str().unwrap();
-            let namespace = format!("{prefix}-{case}");
-            cases.push(Case {
-                name: format!("{configuration}/{case}"),
-                cluster: cluster(case, &namespace, &config),
-                namespace,
-                objects: objects(&path),
-            });
+            cases.push(read(configuration, case, &format!("{prefix}-{case}"), &config));
         }
     }
     cases
+}
+
+/// One case, in a namespace.
+pub(crate) fn case(configuration: &str, case: &str, namespace: &str) -> Case {
+    read(configuration, case, namespace, &configuration_named(configuration))
+}
+
+fn read(configuration: &str, case: &str, namespace: &str, config: &OperatorConfig) -> Case {
+    let manifest = manifest(case, namespace);
+    Case {
+        name: format!("{configuration}/{case}"),
+        namespace: namespace.to_owned(),
+        cluster: resolve(&manifest, config),
+        config: config.clone(),
+        manifest,
+        objects: objects(&folder().join("objects").join(configuration).join(format!("{case}.yaml"))),
+    }
 }
 
 /// Every manifest: its file's name and its text.
@@ -46,16 +59,20 @@ pub(crate) fn manifests() -> Vec<(String, String)> {
     files.into_iter().map(read).collect()
 }
 
-fn cluster(case: &str, namespace: &str, config: &OperatorConfig) -> Cluster {
+fn manifest(case: &str, namespace: &str) -> Postgresql {
     let path = folder().join("manifests").join(format!("{case}.yaml"));
     let mut manifest: Postgresql = serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     manifest.metadata.uid = Some("<uid>".into());
     manifest.metadata.namespace = Some(namespace.into());
+    manifest
+}
+
+pub(crate) fn resolve(manifest: &Postgresql, config: &OperatorConfig) -> Cluster {
     let mut references = References::default();
     if config.kubernetes.pod_environment_configmap.is_some() {
         references.environment_config_map.insert("FROM_CM".into(), "1".into());
     }
-    Cluster::resolve(&manifest, config, &references).unwrap_or_else(|errors| panic!("{case}: {errors}"))
+    Cluster::resolve(manifest, config, &references).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// The objects as upstream left them. Passwords are placeholders there; any will do here.

@@ -11,7 +11,11 @@ mod argo;
 mod definitions;
 mod golden;
 mod manifests;
+mod operator;
 mod rules;
+mod streams;
+mod takeover;
+mod upstream;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -41,7 +45,11 @@ const STORIES: &[(&str, Story)] = stories![
     admission::what_stands_around_is_told_under_the_shipped_rights,
     argo::nothing_is_out_of_sync_after_an_apply,
     adoption::no_pod_of_upstreams_clusters_is_outdated_and_no_stateful_set_is_replaced,
-    adoption::applying_our_stateful_set_over_upstreams_changes_no_pod,
+    adoption::applying_ours_over_upstreams_changes_no_specification,
+    takeover::what_upstream_wrote_and_nobody_wants_disappears_and_no_pod_is_outdated,
+    takeover::a_variable_that_upstream_wrote_and_nobody_wants_makes_its_pods_outdated,
+    streams::event_streams_are_made_adopted_and_removed,
+    upstream::what_upstream_shows_as_examples_is_accepted,
 ];
 
 #[tokio::main]
