@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use operator::database::{Binding, Database, DatabaseError, Endpoint, Limits, Postgres};
+use shared::roles::contents::{Lookup, Publications};
 use shared::roles::password::{Credential, Encryption};
 use shared::roles::{
     Attribute, Catalog, ParameterName, ParameterValue, Passwords, PreparedDatabase, PreparedDatabases,
@@ -46,7 +47,7 @@ fn flags(list: &[&str]) -> RoleFlags {
 fn inputs() -> RoleInputs {
     let schemas =
         [(name("data"), PreparedSchema::RolesAndUsers), (name("History"), PreparedSchema::Roles)].into();
-    let prepared = PreparedDatabase { schemas, default_users: true };
+    let prepared = PreparedDatabase { schemas, default_users: true, ..PreparedDatabase::default() };
     RoleInputs {
         users: BTreeMap::from([
             (name("zalando"), flags(&["superuser", "createdb"])),
@@ -61,14 +62,16 @@ fn inputs() -> RoleInputs {
         protected: BTreeSet::new(),
         users_admin: Some(name("admin")),
         additional_owner_roles: BTreeSet::from([name("cron_admin")]),
-        pooler_user: Some(name("pooler")),
+        pooler: Some(Lookup { schema: name("pooler"), user: name("pooler"), owner: name("postgres") }),
         stream_user: Some(name("fes_user")),
+        publications: Publications::default(),
+        users_name_namespaces: false,
         prepared: PreparedDatabases { admin: None, databases: [(name("bar"), prepared)].into() },
     }
 }
 
 fn passwords(roles: &RoleSet, password: impl Fn(&str) -> String) -> Passwords {
-    let credential = |role: &str| Credential { password: password(role), salt: [7; 16] };
+    let credential = |role: &str| Credential { password: password(role), salt: [7; 16], proven: None };
     let wanting = roles.roles.iter().filter(|role| role.wants_password);
     let of = wanting.map(|role| (role.name.clone(), credential(role.name.as_str()))).collect();
     Passwords { encryption: Encryption::Scram, of }

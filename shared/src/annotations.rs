@@ -18,6 +18,8 @@ pub const UPGRADE_BEGUN: &str = "postgres-operator.acid.zalan.do/major-upgrade";
 pub const UPGRADE_FAILED: &str = "last-major-upgrade-failure";
 /// On a manifest: when the last major upgrade succeeded (upstream's name).
 pub const UPGRADED: &str = "last-major-upgrade-success";
+/// On a Secret in another namespace: whose it is, as `namespace/name` of the cluster.
+pub const CLUSTER: &str = "postgres-operator.acid.zalan.do/cluster";
 /// On a manifest: which operator handles it, where several share a Kubernetes.
 pub const CONTROLLER: &str = "acid.zalan.do/controller";
 /// On the operator's configuration: keys, separated by commas, that shall change although clusters break.

@@ -44,7 +44,7 @@ pub(super) async fn keep(
 async fn create(secrets: &Api<Secret>, name: &str, wanted: &Credential) -> Result<(), Error> {
     let data = BTreeMap::from([
         (USERNAME_KEY.to_owned(), ByteString(wanted.user.as_str().as_bytes().to_vec())),
-        (PASSWORD_KEY.to_owned(), ByteString(password()?)),
+        (PASSWORD_KEY.to_owned(), ByteString(password()?.into_bytes())),
     ]);
     let secret = Secret {
         metadata: wanted.metadata.clone(),
@@ -80,17 +80,16 @@ async fn apply_metadata(secrets: &Api<Secret>, name: &str, metadata: &ObjectMeta
 }
 
 /// A fresh password. Bytes that would favour some letters are thrown away.
-fn password() -> Result<Vec<u8>, Error> {
+pub(super) fn password() -> Result<String, Error> {
     let fair = 256 / LETTERS.len() * LETTERS.len();
     let mut password = Vec::with_capacity(PASSWORD_LENGTH);
     while password.len() < PASSWORD_LENGTH {
         let mut bytes = [0_u8; PASSWORD_LENGTH];
         getrandom::fill(&mut bytes).map_err(Error::Random)?;
         let fair_ones = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair);
-        password.extend(fair_ones.filter_map(|byte| LETTERS.get(byte % LETTERS.len())));
+        password.extend(fair_ones.filter_map(|byte| LETTERS.get(byte % LETTERS.len()).copied()));
     }
-    password.truncate(PASSWORD_LENGTH);
-    Ok(password)
+    Ok(password.into_iter().take(PASSWORD_LENGTH).map(char::from).collect())
 }
 
 #[cfg(test)]
@@ -101,7 +100,7 @@ mod tests {
     fn passwords_are_long_plain_and_different() {
         let (one, other) = (password().unwrap(), password().unwrap());
         assert_eq!(one.len(), PASSWORD_LENGTH);
-        assert!(one.iter().all(u8::is_ascii_alphanumeric));
+        assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         assert_ne!(one, other);
     }
 }

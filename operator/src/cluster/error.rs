@@ -33,14 +33,9 @@ pub enum Error {
         /// What the client says.
         source: DatabaseError,
     },
-    /// PostgreSQL refused some statements; each was tried by itself.
-    #[error("{first}{}", and_more(*others))]
-    Statements {
-        /// The first failure.
-        first: String,
-        /// How many more there are.
-        others: usize,
-    },
+    /// Some roles, databases or parts of databases could not be made; each was tried by itself.
+    #[error("{}", .0.join("; "))]
+    Provision(Vec<String>),
     /// Something that a manifest may ask for and that this version does not do.
     #[error("{0}")]
     NotYet(&'static str),
@@ -57,7 +52,7 @@ impl Error {
             Self::ForeignSecret(_) => "foreign_secret",
             Self::Patroni { .. } => "patroni",
             Self::Database { .. } => "database",
-            Self::Statements { .. } => "statements",
+            Self::Provision(_) => "provision",
             Self::NotYet(_) => "not_yet",
             Self::Random(_) => "random",
         }
@@ -68,10 +63,6 @@ impl Error {
         let act = act.into();
         move |source| Self::Kubernetes { act, source }
     }
-}
-
-fn and_more(others: usize) -> String {
-    if others == 0 { String::new() } else { format!(" (and {others} more)") }
 }
 
 /// An error and what caused it, in one line.

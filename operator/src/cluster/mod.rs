@@ -8,7 +8,9 @@ mod credentials;
 mod delete;
 mod error;
 mod finalizer;
+mod logins;
 mod observe;
+mod proofs;
 mod provision;
 mod report;
 mod step;
@@ -32,6 +34,7 @@ use shared::rollout::{self, Applied, Step, WaitReason};
 use crate::context::Context;
 
 pub use error::{Error, told};
+pub use proofs::Proofs;
 use stores::{ClusterRef, Manifest};
 pub use upgrade::Upgrades;
 
@@ -124,7 +127,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     }
     if !next.is_act() {
         // After an act the world is another one, and the primary perhaps, too: the next look provisions.
-        outcome.record(provision::database(&cluster, &seen, ctx).await);
+        outcome.record(provision::database(&cluster, &seen, ctx).await.map(drop));
     }
     report::status(manifest, &cluster, &next, &outcome, ctx).await
 }
