@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::{LastStep, PostgresqlStatus, StatusWord};
 use crate::cluster::Cluster;
 use crate::labels;
+use crate::roles::Skipped;
 use crate::rollout::{Step, WaitReason, after};
 
 /// How long the operator goes on before it calls something that does not progress failed.
@@ -36,7 +37,10 @@ pub struct Findings<'a> {
 
 /// The status of a cluster that could be resolved.
 pub fn of_cluster(old: &PostgresqlStatus, cluster: &Cluster, found: &Findings<'_>) -> PostgresqlStatus {
-    let situation = situation(old, found);
+    let mut situation = situation(old, found);
+    if situation.word == StatusWord::Running {
+        situation.message.push_str(&without(cluster));
+    }
     PostgresqlStatus {
         postgres_cluster_status: Some(situation.word),
         observed_generation: Some(found.generation),
@@ -45,6 +49,13 @@ pub fn of_cluster(old: &PostgresqlStatus, cluster: &Cluster, found: &Findings<'_
         conditions: Some(conditions(old, &situation, found.generation, found.now)),
         last_step: found.taken.clone().or_else(|| old.last_step.clone()),
     }
+}
+
+/// What a cluster that runs goes without: users whose names others keep. Upstream only logs them.
+fn without(cluster: &Cluster) -> String {
+    let reserved =
+        cluster.roles().skipped.iter().filter(|skipped| matches!(skipped, Skipped::ReservedUser(_)));
+    reserved.map(|skipped| format!("; {skipped}")).collect()
 }
 
 /// The status at the moment at which a new generation is seen: a word for work, everything else as it was.

@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, PersistentVolumeClaim, Se
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, DeleteParams};
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use shared::api::{FINALIZER, Postgresql};
@@ -25,7 +25,7 @@ use shared::names::{self, MemberRole};
 use crate::context::Context;
 use crate::events::Reason;
 
-use super::{Error, finalizer, place};
+use super::{Error, credentials, finalizer, place};
 
 /// When to look again while pods end; their events come earlier.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -130,11 +130,34 @@ impl Takedown<'_> {
         present.extend(self.labelled_as(&self.ctx.stores.secrets, POOLER));
         for role in &cluster.roles().roles {
             let name = cluster.secret_name(role.name.as_str());
-            if present.contains(&name) {
+            let namespace = cluster.secret_namespace(role);
+            if namespace != self.namespace {
+                self.remove_secret_elsewhere(namespace, &name, &cluster).await?;
+            } else if present.contains(&name) {
                 self.remove::<Secret>(&name).await?;
             }
         }
         Ok(())
+    }
+
+    /// A Secret in another namespace, if it says that it is this cluster's.
+    async fn remove_secret_elsewhere(
+        &self,
+        namespace: &str,
+        name: &str,
+        cluster: &Cluster,
+    ) -> Result<(), Error> {
+        let found = self.ctx.stores.secrets.get(&ObjectRef::new(name).within(namespace));
+        if !found.is_some_and(|secret| credentials::belongs(&secret, cluster)) {
+            return Ok(());
+        }
+        let secrets: Api<Secret> = Api::namespaced(self.ctx.client.clone(), namespace);
+        match secrets.delete(name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            result => {
+                result.map(drop).map_err(Error::kubernetes(format!("delete Secret {namespace}/{name}")))
+            }
+        }
     }
 
     /// Budgets, Services, and last what Patroni wrote.

@@ -69,11 +69,14 @@ pub(super) fn read(cluster: &Cluster, seen: &Seen, ctx: &Context) -> Result<Logi
 /// Who logs in with a Secret. It may name the role itself or one that a rotation made for it; any other name is somebody
 /// else's, and making that a login would hand it to whoever may write Secrets.
 fn login(role: &Role, secret: &Secret, problems: &mut Vec<String>) -> Option<(Login, String)> {
-    let password = text(secret, PASSWORD_KEY)?;
-    let username: Option<RoleName> = text(secret, USERNAME_KEY)?.parse().ok();
+    let name = secret.metadata.name.as_deref().unwrap_or_default();
+    let Some(password) = text(secret, PASSWORD_KEY).filter(|password| !password.is_empty()) else {
+        problems.push(format!("Secret {name} has no password; write one or delete it"));
+        return None;
+    };
+    let username: Option<RoleName> = text(secret, USERNAME_KEY).and_then(|text| text.parse().ok());
     let ours = |name: &RoleName| *name == role.name || rotation::made_on(&role.name, name).is_some();
     let Some(username) = username.filter(ours) else {
-        let name = secret.metadata.name.as_deref().unwrap_or_default();
         problems
             .push(format!("Secret {name} names another user than {0}; write {0} or delete it", role.name));
         return None;
@@ -157,4 +160,86 @@ impl Logins {
 /// A value of a Secret as text.
 pub(super) fn text(secret: &Secret, key: &str) -> Option<String> {
     String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::roles::{Keeper, Origin, RoleFlags};
+
+    use super::*;
+
+    fn role() -> Role {
+        Role {
+            name: "app".parse().unwrap(),
+            flags: RoleFlags::parse::<&str>(&[]).unwrap(),
+            member_of: Vec::new(),
+            admin: None,
+            parameters: BTreeMap::new(),
+            origin: Origin::Manifest,
+            wants_password: true,
+            keeper: Keeper::Operator,
+            owns_databases: false,
+            secret_namespace: None,
+        }
+    }
+
+    fn secret(data: &[(&str, &str)]) -> Secret {
+        let data = data.iter().map(|(key, text)| ((*key).to_owned(), ByteString(text.as_bytes().to_vec())));
+        let mut secret = Secret { data: Some(data.collect()), ..Secret::default() };
+        secret.metadata.name = Some("app.demo".to_owned());
+        secret.metadata.resource_version = Some("7".to_owned());
+        secret
+    }
+
+    fn read(data: &[(&str, &str)]) -> Result<(Login, String), Vec<String>> {
+        let mut problems = Vec::new();
+        login(&role(), &secret(data), &mut problems).ok_or(problems)
+    }
+
+    #[test]
+    fn a_secret_names_its_role_or_one_that_a_rotation_made_for_it() {
+        for username in ["app", "app261122"] {
+            let (login, password) = read(&[(USERNAME_KEY, username), (PASSWORD_KEY, "x")]).unwrap();
+            assert_eq!((login.username.as_str(), password.as_str()), (username, "x"));
+            assert!(!login.rotated_once);
+        }
+        for username in ["postgres", "app2", "app\n", "app261399", ""] {
+            let told = read(&[(USERNAME_KEY, username), (PASSWORD_KEY, "x")]).unwrap_err();
+            let expected = "Secret app.demo names another user than app; write app or delete it";
+            assert_eq!(told, [expected], "{username:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_without_a_password_is_told() {
+        for data in [&[(USERNAME_KEY, "app")] as &[_], &[(USERNAME_KEY, "app"), (PASSWORD_KEY, "")]] {
+            assert_eq!(read(data).unwrap_err(), ["Secret app.demo has no password; write one or delete it"]);
+        }
+    }
+
+    #[test]
+    fn a_date_is_read_and_its_absence_too() {
+        let dated =
+            |next| read(&[(USERNAME_KEY, "app"), (PASSWORD_KEY, "x"), (NEXT_ROTATION_KEY, next)]).unwrap().0;
+        assert!(dated("2026-11-22T08:00:00Z").next.is_some());
+        for next in ["", "soon"] {
+            assert!(dated(next).next.is_none() && dated(next).rotated_once);
+        }
+    }
+
+    #[test]
+    fn a_rotation_changes_name_password_and_date_and_overwrites_nobody() {
+        let (login, password) = read(&[(USERNAME_KEY, "app"), (PASSWORD_KEY, "old")]).unwrap();
+        let next = "2027-02-20T08:00:00Z".parse().unwrap();
+        let mut logins = Logins::default();
+        let decision = Decision::Rotate { username: "app261122".parse().unwrap(), next };
+        logins.take(&role(), &secret(&[]), login, password, decision).unwrap();
+        let due = &logins.due[0];
+        assert_eq!((due.secret.as_str(), due.version.as_deref()), ("app.demo", Some("7")));
+        let stand_in: RoleName = "app261122".parse().unwrap();
+        assert_eq!(due.data[PASSWORD_KEY].0, logins.passwords[&stand_in].as_bytes());
+        assert_eq!(due.data[NEXT_ROTATION_KEY].0, b"2027-02-20T08:00:00Z");
+        assert_ne!(logins.passwords[&stand_in], "old");
+        assert_eq!(logins.of[&role().name].username, stand_in);
+    }
 }

@@ -13,7 +13,9 @@ use super::DatabaseError;
 
 const ROLES: &str = "
     SELECT rolname::text, rolbypassrls, rolcreatedb, rolcreaterole, rolinherit, rolcanlogin, rolreplication, rolsuper,
-           rolpassword, coalesce(setconfig, '{}') AS setconfig
+           rolpassword, coalesce(setconfig, '{}') AS setconfig,
+           EXISTS (SELECT FROM pg_shdepend
+                    WHERE refclassid = 'pg_authid'::regclass AND refobjid = pg_authid.oid) AS has_belongings
       FROM pg_authid LEFT JOIN pg_db_role_setting ON setrole = pg_authid.oid AND setdatabase = 0
      WHERE rolname !~ '^pg_'";
 
@@ -70,6 +72,7 @@ fn role(row: &Row) -> Result<(RoleName, ExistingRole), DatabaseError> {
         member_of: BTreeMap::new(),
         parameters: parameters.collect(),
         verifier: verifier.map(Verifier::stored),
+        has_belongings: get(row, "has_belongings")?,
     };
     Ok((name(row, "rolname")?, existing))
 }

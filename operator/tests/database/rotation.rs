@@ -80,6 +80,21 @@ async fn a_stand_in_takes_over_while_the_last_one_still_works_and_the_one_before
 }
 
 #[tokio::test]
+async fn a_stand_in_that_owns_something_loses_its_login_and_stays_until_it_owns_nothing() {
+    on_every_server(async |running| {
+        let late = "2026-12-24T00:00:00Z";
+        look(running, "app260901", "2026-09-01T00:00:00Z").await;
+        running.server.sql("postgres", "foo", "CREATE TABLE t (); ALTER TABLE t OWNER TO app260901").await;
+        let done = look(running, "app261201", late).await;
+        assert!(done.contains(&r#"ALTER ROLE "app260901" NOLOGIN"#.to_owned()), "{done:#?}");
+        assert_eq!(look(running, "app261201", late).await, [""; 0]);
+        running.server.sql("postgres", "foo", "REASSIGN OWNED BY app260901 TO app").await;
+        assert_eq!(look(running, "app261201", late).await, [r#"DROP ROLE "app260901""#]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_user_that_a_restored_server_lacks_is_made_without_a_password() {
     on_every_server(async |running| {
         let done = look(running, "app260901", "2026-09-01T00:00:00Z").await;

@@ -30,6 +30,8 @@ pub struct ExistingRole {
     pub parameters: BTreeMap<ParameterName, String>,
     /// What is stored instead of its password.
     pub verifier: Option<Verifier>,
+    /// Whether anything in any database belongs to it or is granted to it, so that it cannot be dropped.
+    pub has_belongings: bool,
 }
 
 /// How a role is a member of another.

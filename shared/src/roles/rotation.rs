@@ -18,7 +18,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, ExistingRole};
+use super::flags::{Attribute, RoleFlags};
 use super::name::{InvalidName, RoleName};
 use super::parameter::ParameterValue;
 use super::statement::Statement;
@@ -181,7 +182,8 @@ pub fn with_stand_ins(roles: &RoleSet, logins: &BTreeMap<RoleName, Login>, catal
     roles
 }
 
-/// What drops the login roles that stood in for a user and whose time is up.
+/// What drops the login roles that stood in for a user and whose time is up. One that things belong to cannot be dropped,
+/// and giving those away could block whoever uses them: it can only no longer log in, until somebody has done that.
 ///
 /// Only of users that have ever been rotated, and never one that the manifest asks for or that a Secret names.
 pub fn expired(
@@ -202,9 +204,18 @@ pub fn expired(
                 && **name != login.username
                 && roles.role(name).is_none()
         });
-        statements.extend(past.map(|(name, _)| Statement::DropRole { name: name.clone() }));
+        statements.extend(past.filter_map(|(name, existing)| ended(name, existing)));
     }
     statements
+}
+
+fn ended(name: &RoleName, existing: &ExistingRole) -> Option<Statement> {
+    let name = name.clone();
+    if !existing.has_belongings {
+        return Some(Statement::DropRole { name });
+    }
+    let flags = RoleFlags::new([(Attribute::Login, false)]);
+    existing.attributes.contains(&Attribute::Login).then_some(Statement::AlterRoleFlags { name, flags })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Rotation over the days: who is rotated, when, under which name, and what is dropped.
 
 use super::*;
-use crate::roles::catalog::{ExistingRole, Membership};
-use crate::roles::{Attribute, ParameterName, RoleFlags};
+use crate::roles::ParameterName;
+use crate::roles::catalog::Membership;
 
 const DAY: &str = "2026-11-22T08:00:00Z";
 
@@ -174,6 +174,13 @@ fn only_stand_ins_past_their_time_are_dropped() {
     let dropped: Vec<String> =
         expired(&roles, &logins, &server, &rotation(), at(DAY)).iter().map(Statement::to_sql).collect();
     assert_eq!(dropped, [r#"DROP ROLE "app260101""#, r#"DROP ROLE "app260525""#]);
+    let mut owning = server.clone();
+    owning.roles.values_mut().for_each(|role| role.has_belongings = true);
+    assert_eq!(expired(&roles, &logins, &owning, &rotation(), at(DAY)), [], "it cannot log in any more");
+    let stand_in = owning.roles.get_mut(&name("app260101")).unwrap();
+    stand_in.attributes.insert(Attribute::Login);
+    let ended = expired(&roles, &logins, &owning, &rotation(), at(DAY));
+    assert_eq!(ended[0].to_sql(), r#"ALTER ROLE "app260101" NOLOGIN"#);
     let long = Rotation { interval: 1000, ..rotation() };
     assert_eq!(expired(&roles, &logins, &server, &long, at(DAY)), []);
 }

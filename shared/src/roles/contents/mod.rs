@@ -209,3 +209,6 @@ pub struct ExistingLookup {
     /// The roles that may call it.
     pub callers: BTreeSet<RoleName>,
 }
+
+#[cfg(test)]
+mod tests;
