@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use futures::{StreamExt, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
 use shared::build::PASSWORD_KEY;
 use shared::cluster::Cluster;
 use shared::names::{self, MemberRole};
@@ -47,7 +48,8 @@ pub(super) async fn database(cluster: &Cluster, seen: &Seen, ctx: &Context) -> R
     let catalog = server(cluster, seen, &at, ctx, &mut problems).await?;
     problems.extend(left_out(cluster.roles(), &catalog));
     let visits = contents::visits(cluster.roles(), &catalog);
-    let visits = visits.iter().map(|name| inside(cluster.roles(), name, &catalog, &at, ctx));
+    let inside = |name| inside(cluster.roles(), name, &catalog, &at, ctx).boxed();
+    let visits: Vec<BoxFuture<'_, Vec<String>>> = visits.iter().map(inside).collect();
     let visited: Vec<Vec<String>> = stream::iter(visits).buffered(AT_ONCE).collect().await;
     problems.extend(visited.into_iter().flatten());
     if problems.is_empty() { Ok(Provisioned::Everything) } else { Err(Error::Provision(problems)) }

@@ -37,6 +37,9 @@ const PIECES: &[&str] = &[
     "NULL",
 ];
 
+/// PostgreSQL keeps 63 bytes of a name, and some names get a prefix here.
+const LONGEST: usize = 55;
+
 /// Texts of up to seven pieces; the same ones each time.
 fn hostile_texts(count: usize) -> BTreeSet<String> {
     let mut state = 7_u64;
@@ -47,7 +50,10 @@ fn hostile_texts(count: usize) -> BTreeSet<String> {
     let mut texts = BTreeSet::new();
     while texts.len() < count {
         let pieces = 1 + below(7);
-        texts.insert((0..pieces).map(|_| PIECES[below(PIECES.len())]).collect());
+        let text: String = (0..pieces).map(|_| PIECES[below(PIECES.len())]).collect();
+        if text.len() <= LONGEST {
+            texts.insert(text);
+        }
     }
     texts
 }

@@ -69,16 +69,23 @@ impl TemporaryServer {
 
     /// A connection through the socket, as any role.
     pub(crate) async fn client(&self, user: &str, database: &str) -> Client {
+        self.try_client(user, database).await.unwrap()
+    }
+
+    async fn try_client(&self, user: &str, database: &str) -> Result<Client, tokio_postgres::Error> {
         let mut config = tokio_postgres::Config::new();
         config.host_path(&self.directory).port(self.port).user(user).dbname(database);
-        let (client, connection) = config.connect(NoTls).await.unwrap();
+        let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
-        client
+        Ok(client)
     }
 
     /// Runs SQL as any role: nothing, or the five characters of the SQLSTATE.
     pub(crate) async fn try_sql(&self, user: &str, database: &str, sql: &str) -> Result<(), String> {
-        let done = self.client(user, database).await.batch_execute(sql).await;
+        let done = match self.try_client(user, database).await {
+            Ok(client) => client.batch_execute(sql).await,
+            Err(error) => Err(error),
+        };
         done.map_err(|error| error.code().map_or_else(|| error.to_string(), |code| code.code().to_owned()))
     }
 
