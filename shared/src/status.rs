@@ -51,13 +51,6 @@ pub fn of_cluster(old: &PostgresqlStatus, cluster: &Cluster, found: &Findings<'_
     }
 }
 
-/// What a cluster that runs goes without: users whose names others keep. Upstream only logs them.
-fn without(cluster: &Cluster) -> String {
-    let reserved =
-        cluster.roles().skipped.iter().filter(|skipped| matches!(skipped, Skipped::ReservedUser(_)));
-    reserved.map(|skipped| format!("; {skipped}")).collect()
-}
-
 /// The status at the moment at which a new generation is seen: a word for work, everything else as it was.
 pub fn begun(old: &PostgresqlStatus) -> PostgresqlStatus {
     PostgresqlStatus { postgres_cluster_status: Some(word_for_work(old)), ..old.clone() }
@@ -92,6 +85,13 @@ pub fn of_invalid(old: &PostgresqlStatus, generation: i64, fields: &str, now: Ti
         conditions: Some(conditions(old, &situation, generation, now)),
         ..old.clone()
     }
+}
+
+/// What a cluster that runs goes without: users whose names others keep. Upstream only logs them.
+fn without(cluster: &Cluster) -> String {
+    let reserved =
+        cluster.roles().skipped.iter().filter(|skipped| matches!(skipped, Skipped::ReservedUser(_)));
+    reserved.map(|skipped| format!("; {skipped}")).collect()
 }
 
 /// Whether anything is under way.
@@ -270,6 +270,23 @@ mod tests {
         let conditions =
             status.conditions.iter().flatten().map(|c| format!("{}={}/{}", c.type_, c.status, c.reason));
         format!("{} {}", status.postgres_cluster_status.unwrap(), conditions.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_user_whose_name_is_reserved_is_told_and_nothing_fails() {
+        let mut cluster = cluster();
+        cluster.roles.skipped.push(Skipped::ReservedUser("postgres".parse().unwrap()));
+        let found = Findings {
+            generation: 1,
+            step: &Step::Settled,
+            problems: &[],
+            taken: None,
+            now: at("2026-01-01T00:00:00Z"),
+        };
+        let status = of_cluster(&PostgresqlStatus::default(), &cluster, &found);
+        assert_eq!(shows(&status), "Running Ready=True/Reconciled");
+        let message = &status.conditions.unwrap()[0].message;
+        assert!(message.ends_with("; user postgres is left out, its name is reserved"), "{message}");
     }
 
     #[test]

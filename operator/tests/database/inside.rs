@@ -8,7 +8,7 @@ use shared::roles::{
     PreparedDatabase, PreparedDatabases, PreparedSchema, RoleInputs, RoleSet, Statement, desired,
 };
 
-use super::{Running, inputs, name, on_every_server, passwords};
+use super::{inputs, name, on_every_server, passwords};
 
 /// PostgreSQL's code for a missing right.
 const DENIED: &str = "42501";
