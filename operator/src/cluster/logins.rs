@@ -54,7 +54,7 @@ pub(super) fn read(cluster: &Cluster, seen: &Seen, ctx: &Context) -> Result<Logi
         let Some((login, password)) = login(role, secret, &mut logins.problems) else { continue };
         let (rotation, mode) = (cluster.rotation(), cluster.rotation().mode(role));
         match rotation::decide(&role.name, mode, &login, rotation, ctx.now()) {
-            Ok(decision) => logins.take(role, secret, login, password, decision)?,
+            Ok(decision) => logins.take(role, secret, (login, password), decision)?,
             Err(error) => {
                 logins
                     .problems
@@ -100,8 +100,7 @@ impl Logins {
         &mut self,
         role: &Role,
         secret: &Secret,
-        login: Login,
-        password: String,
+        (login, password): (Login, String),
         decision: Decision,
     ) -> Result<(), Error> {
         let mut data = BTreeMap::new();
@@ -233,7 +232,7 @@ mod tests {
         let next = "2027-02-20T08:00:00Z".parse().unwrap();
         let mut logins = Logins::default();
         let decision = Decision::Rotate { username: "app261122".parse().unwrap(), next };
-        logins.take(&role(), &secret(&[]), login, password, decision).unwrap();
+        logins.take(&role(), &secret(&[]), (login, password), decision).unwrap();
         let due = &logins.due[0];
         assert_eq!((due.secret.as_str(), due.version.as_deref()), ("app.demo", Some("7")));
         let stand_in: RoleName = "app261122".parse().unwrap();
