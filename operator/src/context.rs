@@ -7,8 +7,8 @@ use kube::Client;
 use shared::config::OperatorConfig;
 use tokio::sync::watch;
 
-use crate::cluster::{Proofs, Upgrades};
 use crate::cluster::stores::Stores;
+use crate::cluster::{Proofs, Upgrades};
 use crate::database::Database;
 use crate::events::Events;
 use crate::exec::Exec;
