@@ -7,8 +7,8 @@ use kube::Client;
 use shared::config::OperatorConfig;
 use tokio::sync::watch;
 
-use crate::cluster::Upgrades;
 use crate::cluster::stores::Stores;
+use crate::cluster::{Proofs, Upgrades};
 use crate::database::Database;
 use crate::events::Events;
 use crate::exec::Exec;
@@ -30,6 +30,8 @@ pub struct Context {
     pub patroni: Patroni,
     /// PostgreSQL.
     pub database: Arc<dyn Database>,
+    /// Which stored passwords have been checked.
+    pub proofs: Proofs,
     /// Where users read what happened.
     pub events: Events,
     /// Figures.

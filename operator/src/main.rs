@@ -81,6 +81,7 @@ async fn operate(args: Args) -> Result<(), Fatal> {
     let ctx = Context {
         patroni: Patroni::new(patroni::connect(), metrics.clone()),
         database: Arc::new(Postgres::new(Limits::default())?),
+        proofs: Default::default(),
         events: Events::new(client.clone(), Some(args.identity.clone())),
         controller_id: args.controller_id.clone().filter(|id| !id.is_empty()),
         namespace: args.namespace.clone(),

@@ -20,6 +20,8 @@ pub const UPGRADE_FAILED: &str = "last-major-upgrade-failure";
 pub const UPGRADED: &str = "last-major-upgrade-success";
 /// On the StatefulSet: whether objects of event streams may be there, `true` or `false`; absent where there never were.
 pub const EVENT_STREAMS: &str = "postgres-operator.acid.zalan.do/event-streams";
+/// On a Secret in another namespace: whose it is, as `namespace/name` of the cluster.
+pub const CLUSTER: &str = "postgres-operator.acid.zalan.do/cluster";
 /// On a manifest: which operator handles it, where several share a Kubernetes.
 pub const CONTROLLER: &str = "acid.zalan.do/controller";
 /// On the operator's configuration: keys, separated by commas, that shall change although clusters break.

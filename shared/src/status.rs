@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::{LastStep, PostgresqlStatus, StatusWord};
 use crate::cluster::Cluster;
 use crate::labels;
+use crate::roles::Skipped;
 use crate::rollout::{Step, WaitReason, after};
 
 /// How long the operator goes on before it calls something that does not progress failed.
@@ -36,7 +37,10 @@ pub struct Findings<'a> {
 
 /// The status of a cluster that could be resolved.
 pub fn of_cluster(old: &PostgresqlStatus, cluster: &Cluster, found: &Findings<'_>) -> PostgresqlStatus {
-    let situation = situation(old, found);
+    let mut situation = situation(old, found);
+    if situation.word == StatusWord::Running {
+        situation.message.push_str(&without(cluster));
+    }
     PostgresqlStatus {
         postgres_cluster_status: Some(situation.word),
         observed_generation: Some(found.generation),
@@ -81,6 +85,13 @@ pub fn of_invalid(old: &PostgresqlStatus, generation: i64, fields: &str, now: Ti
         conditions: Some(conditions(old, &situation, generation, now)),
         ..old.clone()
     }
+}
+
+/// What a cluster that runs goes without: users whose names others keep. Upstream only logs them.
+fn without(cluster: &Cluster) -> String {
+    let reserved =
+        cluster.roles().skipped.iter().filter(|skipped| matches!(skipped, Skipped::ReservedUser(_)));
+    reserved.map(|skipped| format!("; {skipped}")).collect()
 }
 
 /// Whether anything is under way.
@@ -259,6 +270,23 @@ mod tests {
         let conditions =
             status.conditions.iter().flatten().map(|c| format!("{}={}/{}", c.type_, c.status, c.reason));
         format!("{} {}", status.postgres_cluster_status.unwrap(), conditions.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_user_whose_name_is_reserved_is_told_and_nothing_fails() {
+        let mut cluster = cluster();
+        cluster.roles.skipped.push(Skipped::ReservedUser("postgres".parse().unwrap()));
+        let found = Findings {
+            generation: 1,
+            step: &Step::Settled,
+            problems: &[],
+            taken: None,
+            now: at("2026-01-01T00:00:00Z"),
+        };
+        let status = of_cluster(&PostgresqlStatus::default(), &cluster, &found);
+        assert_eq!(shows(&status), "Running Ready=True/Reconciled");
+        let message = &status.conditions.unwrap()[0].message;
+        assert!(message.ends_with("; user postgres is left out, its name is reserved"), "{message}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The Secrets of roles: created once with a fresh password, never overwritten.
 //!
 //! An existing Secret keeps its data; labels, annotations and owners are applied without it. One that we have not made
-//! is not ours to adopt: its content would become a database credential.
+//! is not ours to adopt: its content would become a database credential. In another namespace that goes further: there
+//! the Secret must say by annotation whose it is, because a cluster of the same name elsewhere could mean the same one.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +10,10 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use shared::annotations::APPLIED;
-use shared::build::{Credential, PASSWORD_KEY, Resources, USERNAME_KEY};
+use shared::annotations::{APPLIED, CLUSTER};
+use shared::build::{Credential, PASSWORD_KEY, Resources, USERNAME_KEY, home};
+use shared::cluster::Cluster;
+use shared::labels::carries;
 use shared::plan::Difference;
 
 use crate::context::Context;
@@ -44,7 +47,7 @@ pub(super) async fn keep(
 async fn create(secrets: &Api<Secret>, name: &str, wanted: &Credential) -> Result<(), Error> {
     let data = BTreeMap::from([
         (USERNAME_KEY.to_owned(), ByteString(wanted.user.as_str().as_bytes().to_vec())),
-        (PASSWORD_KEY.to_owned(), ByteString(password()?)),
+        (PASSWORD_KEY.to_owned(), ByteString(password()?.into_bytes())),
     ]);
     let secret = Secret {
         metadata: wanted.metadata.clone(),
@@ -65,11 +68,26 @@ async fn adopt(secrets: &Api<Secret>, name: &str, wanted: &Credential) -> Result
     let found = secrets.get(name).await.map_err(Error::kubernetes(format!("read Secret {name}")))?;
     let user = found.data.as_ref().and_then(|data| data.get(USERNAME_KEY));
     let same_user = user.is_some_and(|user| user.0 == wanted.user.as_str().as_bytes());
-    let made_by_us = found.metadata.annotations.is_some_and(|all| all.contains_key(APPLIED));
-    if same_user && made_by_us {
+    let made_by_us = found.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(APPLIED));
+    if same_user && made_by_us && same_home(&found.metadata, &wanted.metadata) {
         return apply_metadata(secrets, name, &wanted.metadata).await;
     }
     Err(Error::ForeignSecret(name.to_owned()))
+}
+
+/// Whether both say the same about whose they are, or neither says anything.
+fn same_home(one: &ObjectMeta, other: &ObjectMeta) -> bool {
+    let home =
+        |metadata: &ObjectMeta| metadata.annotations.as_ref().and_then(|all| all.get(CLUSTER).cloned());
+    home(one) == home(other)
+}
+
+/// Whether a Secret in another namespace is this cluster's: it says so itself; or upstream's operator made it, which
+/// leaves labels only, and then no other cluster has taken it yet.
+pub(super) fn belongs(secret: &Secret, cluster: &Cluster) -> bool {
+    let labelled = carries(secret.metadata.labels.as_ref(), &cluster.labels().selector());
+    let annotation = secret.metadata.annotations.as_ref().and_then(|all| all.get(CLUSTER));
+    labelled && annotation.is_none_or(|owner| *owner == home(cluster))
 }
 
 async fn apply_metadata(secrets: &Api<Secret>, name: &str, metadata: &ObjectMeta) -> Result<(), Error> {
@@ -80,17 +98,16 @@ async fn apply_metadata(secrets: &Api<Secret>, name: &str, metadata: &ObjectMeta
 }
 
 /// A fresh password. Bytes that would favour some letters are thrown away.
-fn password() -> Result<Vec<u8>, Error> {
+pub(super) fn password() -> Result<String, Error> {
     let fair = 256 / LETTERS.len() * LETTERS.len();
     let mut password = Vec::with_capacity(PASSWORD_LENGTH);
     while password.len() < PASSWORD_LENGTH {
         let mut bytes = [0_u8; PASSWORD_LENGTH];
         getrandom::fill(&mut bytes).map_err(Error::Random)?;
         let fair_ones = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair);
-        password.extend(fair_ones.filter_map(|byte| LETTERS.get(byte % LETTERS.len())));
+        password.extend(fair_ones.filter_map(|byte| LETTERS.get(byte % LETTERS.len()).copied()));
     }
-    password.truncate(PASSWORD_LENGTH);
-    Ok(password)
+    Ok(password.into_iter().take(PASSWORD_LENGTH).map(char::from).collect())
 }
 
 #[cfg(test)]
@@ -101,7 +118,7 @@ mod tests {
     fn passwords_are_long_plain_and_different() {
         let (one, other) = (password().unwrap(), password().unwrap());
         assert_eq!(one.len(), PASSWORD_LENGTH);
-        assert!(one.iter().all(u8::is_ascii_alphanumeric));
+        assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         assert_ne!(one, other);
     }
 }

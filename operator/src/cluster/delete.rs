@@ -25,7 +25,7 @@ use shared::names::{self, MemberRole};
 use crate::context::Context;
 use crate::events::Reason;
 
-use super::{Error, finalizer, place, streams};
+use super::{Error, credentials, finalizer, place, streams};
 
 /// When to look again while pods end; their events come earlier.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -64,6 +64,7 @@ pub(super) async fn cluster(manifest: &Postgresql, ctx: &Context) -> Result<Acti
     takedown.remove_objects(&config.kubernetes.pdb_name_format).await?;
     finalizer::remove(manifest, ctx).await?;
     ctx.metrics.cluster_gone(&place(manifest));
+    ctx.proofs.forget(&place(manifest));
     tracing::info!("cluster deleted");
     Ok(Action::await_change())
 }
@@ -147,11 +148,34 @@ impl Takedown<'_> {
         present.extend(self.labelled_as(&self.ctx.stores.secrets, POOLER));
         for role in &cluster.roles().roles {
             let name = cluster.secret_name(role.name.as_str());
-            if present.contains(&name) {
+            let namespace = cluster.secret_namespace(role);
+            if namespace != self.namespace {
+                self.remove_secret_elsewhere(namespace, &name, &cluster).await?;
+            } else if present.contains(&name) {
                 self.remove::<Secret>(&name).await?;
             }
         }
         Ok(())
+    }
+
+    /// A Secret in another namespace, if it says that it is this cluster's.
+    async fn remove_secret_elsewhere(
+        &self,
+        namespace: &str,
+        name: &str,
+        cluster: &Cluster,
+    ) -> Result<(), Error> {
+        let found = self.ctx.stores.secrets.get(&ObjectRef::new(name).within(namespace));
+        if !found.is_some_and(|secret| credentials::belongs(&secret, cluster)) {
+            return Ok(());
+        }
+        let secrets: Api<Secret> = Api::namespaced(self.ctx.client.clone(), namespace);
+        match secrets.delete(name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            result => {
+                result.map(drop).map_err(Error::kubernetes(format!("delete Secret {namespace}/{name}")))
+            }
+        }
     }
 
     /// Budgets, Services, and last what Patroni wrote.

@@ -33,14 +33,9 @@ pub enum Error {
         /// What the client says.
         source: DatabaseError,
     },
-    /// PostgreSQL refused some statements; each was tried by itself.
-    #[error("{first}{}", and_more(*others))]
-    Statements {
-        /// The first failure.
-        first: String,
-        /// How many more there are.
-        others: usize,
-    },
+    /// Some roles, databases or parts of databases could not be made; each was tried by itself.
+    #[error("{}", .0.join("; "))]
+    Provision(Vec<String>),
     /// A manifest asks for event streams, and nobody is there to run them.
     #[error(
         "spec.streams: the kind FabricEventStream of zalando.org/v1 is not installed; install its definition, or remove \
@@ -60,7 +55,7 @@ impl Error {
             Self::ForeignSecret(_) => "foreign_secret",
             Self::Patroni { .. } => "patroni",
             Self::Database { .. } => "database",
-            Self::Statements { .. } => "statements",
+            Self::Provision(_) => "provision",
             Self::NoEventStreams => "no_event_streams",
             Self::Random(_) => "random",
         }
@@ -71,10 +66,6 @@ impl Error {
         let act = act.into();
         move |source| Self::Kubernetes { act, source }
     }
-}
-
-fn and_more(others: usize) -> String {
-    if others == 0 { String::new() } else { format!(" (and {others} more)") }
 }
 
 /// An error and what caused it, in one line.

@@ -9,7 +9,9 @@ mod credentials;
 mod delete;
 mod error;
 mod finalizer;
+mod logins;
 mod observe;
+mod proofs;
 mod provision;
 mod report;
 mod step;
@@ -34,6 +36,7 @@ use shared::rollout::{self, Applied, Step, WaitReason};
 use crate::context::Context;
 
 pub use error::{Error, told};
+pub use proofs::Proofs;
 use stores::{ClusterRef, Manifest};
 pub use upgrade::Upgrades;
 
@@ -129,9 +132,11 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     outcome.record(taken);
     if !next.is_act() {
         // After an act the world is another one, and the primary perhaps, too: the next look provisions.
-        let provisioned = outcome.record(provision::database(&cluster, &seen, ctx).await);
-        if provisioned && streams_known && streams::can_run(&cluster, &seen) {
-            outcome.record(apply::objects(&streams, &desired, &seen, ctx).await.map(drop));
+        match provision::database(&cluster, &seen, ctx).await {
+            Ok(Provisioned::Everything) if streams_known && streams::can_run(&cluster, &seen) => {
+                outcome.record(apply::objects(&streams, &desired, &seen, ctx).await.map(drop));
+            }
+            provisioned => drop(outcome.record(provisioned.map(drop))),
         }
     }
     report::status(manifest, &cluster, &next, &outcome, ctx).await

@@ -28,7 +28,7 @@ use shared::rollout;
 use crate::context::Context;
 use crate::patroni::Address;
 
-use super::{Error, told, upgrade, volumes};
+use super::{Error, credentials, told, upgrade, volumes};
 
 /// What was seen.
 pub(super) struct Seen {
@@ -166,13 +166,19 @@ where
     names.into_iter().filter_map(|name| get(store, namespace, &name)).collect()
 }
 
-/// The Secrets of this cluster's roles and poolers, found by name.
+/// The Secrets of this cluster's roles and poolers, found by name. A role's name is part of it, so that two Secrets of one
+/// cluster have two names even where they are in two namespaces.
 fn secrets_of(cluster: &Cluster, store: &Store<Secret>) -> BTreeMap<String, Secret> {
-    let roles = cluster.roles().roles.iter().map(|role| cluster.secret_name(role.name.as_str()));
+    let own = cluster.identity().namespace.as_str();
+    let roles = cluster.roles().roles.iter();
+    let roles = roles.map(|role| (cluster.secret_namespace(role), cluster.secret_name(role.name.as_str())));
     let lists = MemberRole::ALL.map(|role| names::user_list(&names::pooler(&cluster.identity().name, role)));
-    let names = roles.chain([cluster.secret_name(cluster.pooler_user())]).chain(lists);
-    let namespace = &cluster.identity().namespace;
-    names.filter_map(|name| get(store, namespace, &name).map(|secret| (name, secret))).collect()
+    let names = lists.into_iter().chain([cluster.secret_name(cluster.pooler_user())]).map(|name| (own, name));
+    let found = names.chain(roles).filter_map(|(namespace, name)| {
+        let secret = get(store, namespace, &name)?;
+        (namespace == own || credentials::belongs(&secret, cluster)).then_some((name, secret))
+    });
+    found.collect()
 }
 
 fn credential(secret: &Secret) -> Option<Credential> {

@@ -1,40 +1,135 @@
-//! Roles and databases, once a primary answers.
+//! Roles and databases, and what is inside the databases, once a primary answers.
 //!
-//! Two pure questions to `shared::roles` with a read and a write around them. A role whose Secret is not there yet is
-//! made at the next look.
+//! Pure questions to `shared::roles` with reads and writes around them: first the server, in one connection, then each
+//! database that has to be visited, in one of its own. Surprising: nothing here is all or nothing. A role whose Secret is
+//! not there yet is made at the next look, and whatever fails is told while the rest goes on.
 
-use k8s_openapi::api::core::v1::Secret;
+use std::collections::BTreeSet;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
 use shared::build::PASSWORD_KEY;
 use shared::cluster::Cluster;
 use shared::names::{self, MemberRole};
-use shared::roles::{self, Passwords, password};
+use shared::roles::{
+    self, Catalog, DatabaseName, Passwords, RoleName, RoleSet, Skipped, Statement, contents, password,
+    rotation,
+};
 
 use crate::context::Context;
-use crate::database::{Binding, DatabaseError, Endpoint};
+use crate::database::{Binding, DatabaseError, Endpoint, Failure};
 
+use super::logins::{self, Logins};
 use super::observe::Seen;
 use super::{Error, told};
 
-/// Makes what the database lacks.
-pub(super) async fn database(cluster: &Cluster, seen: &Seen, ctx: &Context) -> Result<(), Error> {
+/// How many databases of one cluster are looked into at once.
+const AT_ONCE: usize = 4;
+
+/// How far it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Provisioned {
+    /// The database holds everything that is wanted, publications for event streams included.
+    Everything,
+    /// Nothing was done: there is no primary yet, or the cluster's databases are none of our business.
+    Nothing,
+}
+
+/// Makes what the server and its databases lack.
+///
+/// # Errors
+/// Everything that could not be made, told in one go; what could be made has been.
+pub(super) async fn database(cluster: &Cluster, seen: &Seen, ctx: &Context) -> Result<Provisioned, Error> {
     if cluster.is_standby() || !cluster.policy().database_access {
-        return Ok(());
+        return Ok(Provisioned::Nothing);
     }
-    let Some(at) = endpoint(cluster, seen) else { return Ok(()) };
-    let catalog = ctx.database.catalog(&at).await.map_err(failed("read the catalog"))?;
-    let statements = roles::plan(cluster.roles(), &passwords(cluster, seen)?, &catalog);
-    if statements.is_empty() {
-        return Ok(());
-    }
-    tracing::info!(statements = statements.len(), "changing roles and databases");
-    let failures = ctx.database.run(&at, &statements).await.map_err(failed("change roles and databases"))?;
-    let Some((first, others)) = failures.split_first() else { return Ok(()) };
-    others.iter().for_each(|failure| tracing::warn!(error = told(failure), "a statement failed"));
-    Err(Error::Statements { first: told(first), others: others.len() })
+    let Some(at) = endpoint(cluster, seen) else { return Ok(Provisioned::Nothing) };
+    let mut problems = Vec::new();
+    let catalog = server(cluster, seen, &at, ctx, &mut problems).await?;
+    problems.extend(left_out(cluster.roles(), &catalog));
+    let visits = contents::visits(cluster.roles(), &catalog);
+    let inside = |name| inside(cluster.roles(), name, &catalog, &at, ctx).boxed();
+    let visits: Vec<BoxFuture<'_, Vec<String>>> = visits.iter().map(inside).collect();
+    let visited: Vec<Vec<String>> = stream::iter(visits).buffered(AT_ONCE).collect().await;
+    problems.extend(visited.into_iter().flatten());
+    if problems.is_empty() { Ok(Provisioned::Everything) } else { Err(Error::Provision(problems)) }
 }
 
 fn failed(act: &'static str) -> impl FnOnce(DatabaseError) -> Error {
     move |source| Error::Database { act, source }
+}
+
+/// Makes roles and databases; the catalog as it is after that.
+async fn server(
+    cluster: &Cluster,
+    seen: &Seen,
+    at: &Endpoint,
+    ctx: &Context,
+    problems: &mut Vec<String>,
+) -> Result<Catalog, Error> {
+    let read = "read the catalog";
+    let catalog = ctx.database.catalog(at).await.map_err(failed(read))?;
+    let logins = logins::read(cluster, seen, ctx)?;
+    let wanted = rotation::with_stand_ins(cluster.roles(), &logins.of, &catalog);
+    let known = format!("{}/{}", cluster.identity().namespace, cluster.identity().name);
+    let passwords = passwords(cluster, &logins, &catalog, &known, ctx)?;
+    let mut statements = roles::plan(&wanted, &passwords, &catalog);
+    remember(&logins, &statements, &catalog, &known, ctx);
+    statements.extend(rotation::expired(&wanted, &logins.of, &catalog, cluster.rotation(), ctx.now()));
+    let failures = run(at, &statements, ctx).await?;
+    let written = logins.write(&failures, ctx).await;
+    problems.extend(failures.iter().map(|failure| told(failure)));
+    problems.extend(logins.problems);
+    problems.extend(written.err().map(|error| told(&error)));
+    if statements.is_empty() {
+        return Ok(catalog);
+    }
+    ctx.database.catalog(at).await.map_err(failed(read))
+}
+
+async fn run(at: &Endpoint, statements: &[Statement], ctx: &Context) -> Result<Vec<Failure>, Error> {
+    if statements.is_empty() {
+        return Ok(Vec::new());
+    }
+    tracing::info!(statements = statements.len(), database = at.database, "changing the database");
+    let failures = ctx.database.run(at, statements).await.map_err(failed("change the database"))?;
+    failures.iter().for_each(|failure| tracing::warn!(error = told(failure), "a statement failed"));
+    Ok(failures)
+}
+
+/// Makes what one database lacks; what could not be made.
+async fn inside(
+    roles: &RoleSet,
+    name: &DatabaseName,
+    catalog: &Catalog,
+    server: &Endpoint,
+    ctx: &Context,
+) -> Vec<String> {
+    let at = server.in_database(name);
+    let existing = match ctx.database.contents(&at).await.map_err(failed("look into it")) {
+        Ok(existing) => existing,
+        Err(error) => return vec![format!("database {name}: {}", told(&error))],
+    };
+    let statements = contents::plan(&contents::wanted(roles, name), catalog, &existing);
+    let statements: Vec<Statement> = statements.into_iter().map(Statement::Inside).collect();
+    match run(&at, &statements, ctx).await {
+        Ok(failures) => {
+            failures.iter().map(|failure| format!("database {name}: {}", told(failure))).collect()
+        }
+        Err(error) => vec![format!("database {name}: {}", told(&error))],
+    }
+}
+
+/// What was asked for and will never be made. A reserved user is not among it: that role exists, by another's hand.
+fn left_out(roles: &RoleSet, catalog: &Catalog) -> Vec<String> {
+    let missing = roles.skipped.iter().filter(|skipped| match skipped {
+        Skipped::ReservedUser(_) => false,
+        Skipped::UnfitName(_) => true,
+        Skipped::UnknownOwner(database) => {
+            catalog.databases.get(&database.name).is_none_or(|existing| existing.owner != database.owner)
+        }
+    });
+    missing.map(ToString::to_string).collect()
 }
 
 /// The primary, as the superuser; `None` while no primary runs, or the superuser has no Secret.
@@ -48,25 +143,45 @@ fn endpoint(cluster: &Cluster, seen: &Seen) -> Option<Endpoint> {
         port: 5432,
         database: "postgres".to_owned(),
         user: user.to_owned(),
-        password: text(seen.secrets.get(&cluster.secret_name(user))?, PASSWORD_KEY)?,
+        password: logins::text(seen.secrets.get(&cluster.secret_name(user))?, PASSWORD_KEY)?,
         server_name: format!("{service}.{}.svc", identity.namespace),
         binding: Binding::Preferred,
     })
 }
 
-/// The passwords in the Secrets, each with fresh salt should its role need a new verifier.
-fn passwords(cluster: &Cluster, seen: &Seen) -> Result<Passwords, Error> {
-    let mut passwords = Passwords::default();
-    for role in cluster.roles().roles.iter().filter(|role| role.wants_password) {
-        let secret = seen.secrets.get(&cluster.secret_name(role.name.as_str()));
-        let Some(password) = secret.and_then(|secret| text(secret, PASSWORD_KEY)) else { continue };
+/// The passwords, each with fresh salt should its role need a new verifier.
+fn passwords(
+    cluster: &Cluster,
+    logins: &Logins,
+    catalog: &Catalog,
+    known: &str,
+    ctx: &Context,
+) -> Result<Passwords, Error> {
+    let mut passwords = Passwords { encryption: cluster.password_encryption(), ..Passwords::default() };
+    for (role, password) in &logins.passwords {
         let mut salt = [0_u8; 16];
         getrandom::fill(&mut salt).map_err(Error::Random)?;
-        passwords.of.insert(role.name.clone(), password::Credential { password, salt });
+        let stored = catalog.roles.get(role).and_then(|existing| existing.verifier.clone());
+        let proven = stored.filter(|stored| ctx.proofs.knows(known, role, password, stored));
+        let credential = password::Credential { password: password.clone(), salt, proven };
+        passwords.of.insert(role.clone(), credential);
     }
     Ok(passwords)
 }
 
-fn text(secret: &Secret, key: &str) -> Option<String> {
-    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
+/// Remembers which verifiers were found to fit: those of roles that need no other password.
+fn remember(logins: &Logins, statements: &[Statement], catalog: &Catalog, known: &str, ctx: &Context) {
+    let changed: BTreeSet<&RoleName> = statements
+        .iter()
+        .filter_map(|statement| match statement {
+            Statement::AlterRolePassword { name, .. } => Some(name),
+            _ => None,
+        })
+        .collect();
+    let fitting =
+        logins.passwords.iter().filter(|(role, _)| !changed.contains(role)).filter_map(|(role, password)| {
+            let stored = catalog.roles.get(role)?.verifier.as_ref()?;
+            Some((role, password.as_str(), stored))
+        });
+    ctx.proofs.remember(known, fitting);
 }

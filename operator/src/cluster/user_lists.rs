@@ -1,8 +1,10 @@
 //! The Secrets with the users that poolers admit: rewritten when the pooler user's password is another one, and only then.
 //!
 //! The password comes from the user's own Secret, so a list can be made no earlier than at the look after that Secret
-//! was; its creation brings that look. Until then the pooler's pods wait for the volume.
+//! was; its creation brings that look. Until then the pooler's pods wait for the volume. Running pods read list and
+//! password once, when they start: a list that changes restarts them, one after another.
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use shared::build::{PASSWORD_KEY, Resources, USER_LIST_KEY, UserList, user_list};
@@ -14,6 +16,11 @@ use crate::context::Context;
 use super::Error;
 use super::apply::FIELD_MANAGER;
 use super::observe::Seen;
+
+/// When a pooler's pods were told to read their list again, as `kubectl` names it.
+const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+/// Who owns that annotation.
+const RESTARTER: &str = "postgres-operator-restart";
 
 /// Whether a Secret that differs is a user list.
 pub(super) fn is_one(difference: &Difference, desired: &Resources) -> bool {
@@ -41,7 +48,8 @@ pub(super) async fn refresh(
     seen: &Seen,
     ctx: &Context,
 ) -> Result<(), Error> {
-    for list in lists(desired) {
+    for pooler in &desired.poolers {
+        let Some(list) = &pooler.users else { continue };
         let name = list.metadata.name.as_deref().unwrap_or_default();
         let Some(live) = seen.secrets.get(name) else { continue };
         let Some(wanted) = content(list, seen) else { continue };
@@ -53,9 +61,28 @@ pub(super) async fn refresh(
                 "the pooler's password is another one"
             );
             write(list, &wanted, ctx).await?;
+            if let Some(deployment) = &pooler.deployment {
+                restart(deployment, ctx).await?;
+            }
         }
     }
     Ok(())
+}
+
+/// Restarts a pooler's pods as `kubectl rollout restart` does. Under a name of its own: what the operator applies
+/// otherwise does not have the annotation, and would take it away.
+async fn restart(deployment: &Deployment, ctx: &Context) -> Result<(), Error> {
+    let metadata = &deployment.metadata;
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let deployments: Api<Deployment> =
+        Api::namespaced(ctx.client.clone(), metadata.namespace.as_deref().unwrap_or_default());
+    let annotations = serde_json::json!({ RESTARTED: ctx.now().to_string() });
+    let patch = serde_json::json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
+    let params = PatchParams { field_manager: Some(RESTARTER.to_owned()), ..PatchParams::default() };
+    match deployments.patch(name, &params, &Patch::Merge(&patch)).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        result => result.map(drop).map_err(Error::kubernetes(format!("restart Deployment {name}"))),
+    }
 }
 
 fn lists(desired: &Resources) -> impl Iterator<Item = &UserList> {

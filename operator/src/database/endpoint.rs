@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use shared::roles::DatabaseName;
+
 /// A PostgreSQL server, one of its databases, and who we are there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -19,6 +21,13 @@ pub struct Endpoint {
     pub server_name: String,
     /// Whether a server that cannot bind the password exchange to its certificate is refused.
     pub binding: Binding,
+}
+
+impl Endpoint {
+    /// The same server and role, another database.
+    pub fn in_database(&self, name: &DatabaseName) -> Self {
+        Self { database: name.to_string(), ..self.clone() }
+    }
 }
 
 /// Whether the password exchange has to be bound to the TLS connection (`SCRAM-SHA-256-PLUS`).

@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use shared::roles::contents::Existing;
 use shared::roles::{Catalog, Statement};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -18,7 +19,7 @@ use tokio_postgres::Client;
 use tokio_postgres::config::{ChannelBinding, Config, SslMode, TargetSessionAttrs};
 
 use super::tls::{self, Tls};
-use super::{Binding, Database, DatabaseError, Endpoint, Failure, read};
+use super::{Binding, Database, DatabaseError, Endpoint, Failure, inside, read};
 
 /// How much longer than the server's own limit we wait for its answer: then it is not the statement that hangs.
 const GRACE: Duration = Duration::from_secs(5);
@@ -103,6 +104,14 @@ impl Postgres {
         Ok(catalog)
     }
 
+    async fn read_inside(&self, at: &Endpoint) -> Result<Existing, DatabaseError> {
+        let session = self.connect(at).await?;
+        let reading = timeout(self.limits.statement + GRACE, inside::contents(&session.client));
+        let contents = reading.await.map_err(|_| DatabaseError::Deadline(self.limits.statement))??;
+        session.close().await;
+        Ok(contents)
+    }
+
     async fn run_each(&self, at: &Endpoint, statements: &[Statement]) -> Result<Vec<Failure>, DatabaseError> {
         if statements.is_empty() {
             return Ok(Vec::new());
@@ -135,6 +144,10 @@ impl Postgres {
 impl Database for Postgres {
     fn catalog<'a>(&'a self, at: &'a Endpoint) -> BoxFuture<'a, Result<Catalog, DatabaseError>> {
         self.read(at).boxed()
+    }
+
+    fn contents<'a>(&'a self, at: &'a Endpoint) -> BoxFuture<'a, Result<Existing, DatabaseError>> {
+        self.read_inside(at).boxed()
     }
 
     fn run<'a>(

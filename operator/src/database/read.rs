@@ -1,4 +1,4 @@
-//! Reads the catalog: three queries, sent together, one round trip.
+//! Reads the server's catalog: three queries, sent together, one round trip.
 //!
 //! Surprising: a membership can be granted several times since PostgreSQL 16 (once per grantor), hence the `bool_or`.
 
@@ -13,7 +13,9 @@ use super::DatabaseError;
 
 const ROLES: &str = "
     SELECT rolname::text, rolbypassrls, rolcreatedb, rolcreaterole, rolinherit, rolcanlogin, rolreplication, rolsuper,
-           rolpassword, coalesce(setconfig, '{}') AS setconfig
+           rolpassword, coalesce(setconfig, '{}') AS setconfig,
+           EXISTS (SELECT FROM pg_shdepend
+                    WHERE refclassid = 'pg_authid'::regclass AND refobjid = pg_authid.oid) AS has_belongings
       FROM pg_authid LEFT JOIN pg_db_role_setting ON setrole = pg_authid.oid AND setdatabase = 0
      WHERE rolname !~ '^pg_'";
 
@@ -24,14 +26,18 @@ const MEMBERSHIPS: &str = "
       JOIN pg_authid role ON role.oid = pg_auth_members.roleid
      GROUP BY 1, 2";
 
-const DATABASES: &str = "SELECT datname::text, pg_get_userbyid(datdba)::text AS owner FROM pg_database";
+/// A limit of -2 connections marks a database whose removal was interrupted.
+const DATABASES: &str = "
+    SELECT datname::text, pg_get_userbyid(datdba)::text AS owner,
+           datallowconn AND datconnlimit <> -2 AND datname NOT IN ('template0', 'template1') AS can_be_visited
+      FROM pg_database";
 
 /// The whole catalog of the server behind `client`.
 pub(super) async fn catalog(client: &Client) -> Result<Catalog, DatabaseError> {
     let (roles, memberships, databases) = futures::try_join!(
-        client.query(ROLES, &[]),
-        client.query(MEMBERSHIPS, &[]),
-        client.query(DATABASES, &[]),
+        client.query_typed(ROLES, &[]),
+        client.query_typed(MEMBERSHIPS, &[]),
+        client.query_typed(DATABASES, &[]),
     )
     .map_err(DatabaseError::Catalog)?;
     let mut catalog = Catalog {
@@ -66,6 +72,7 @@ fn role(row: &Row) -> Result<(RoleName, ExistingRole), DatabaseError> {
         member_of: BTreeMap::new(),
         parameters: parameters.collect(),
         verifier: verifier.map(Verifier::stored),
+        has_belongings: get(row, "has_belongings")?,
     };
     Ok((name(row, "rolname")?, existing))
 }
@@ -84,14 +91,18 @@ fn column(attribute: Attribute) -> &'static str {
 }
 
 fn database(row: &Row) -> Result<(DatabaseName, ExistingDatabase), DatabaseError> {
-    Ok((name(row, "datname")?, ExistingDatabase { owner: name(row, "owner")? }))
+    let (owner, can_be_visited) = (name(row, "owner")?, get(row, "can_be_visited")?);
+    Ok((name(row, "datname")?, ExistingDatabase { owner, can_be_visited }))
 }
 
-fn get<'r, T: tokio_postgres::types::FromSql<'r>>(row: &'r Row, column: &str) -> Result<T, DatabaseError> {
+pub(super) fn get<'r, T: tokio_postgres::types::FromSql<'r>>(
+    row: &'r Row,
+    column: &str,
+) -> Result<T, DatabaseError> {
     row.try_get(column).map_err(DatabaseError::Catalog)
 }
 
-fn name<T: FromStr<Err: std::fmt::Display>>(row: &Row, column: &str) -> Result<T, DatabaseError> {
+pub(super) fn name<T: FromStr<Err: std::fmt::Display>>(row: &Row, column: &str) -> Result<T, DatabaseError> {
     let text: &str = get(row, column)?;
     text.parse().map_err(|error| DatabaseError::Unreadable(format!("{column} {text:?} {error}")))
 }

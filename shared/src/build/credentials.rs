@@ -2,9 +2,10 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::annotations::CLUSTER;
 use crate::cluster::Cluster;
 use crate::names::{self, MemberRole};
-use crate::roles::RoleName;
+use crate::roles::{Role, RoleName};
 
 use super::meta::meta;
 
@@ -28,10 +29,11 @@ pub struct Credential {
 
 pub(super) fn credentials(cluster: &Cluster) -> Vec<Credential> {
     let roles = cluster.roles.roles.iter().filter(|role| role.wants_password);
-    roles.map(|role| credential(cluster, &role.name)).collect()
+    roles.map(|role| credential(cluster, role)).collect()
 }
 
-fn credential(cluster: &Cluster, user: &RoleName) -> Credential {
+fn credential(cluster: &Cluster, role: &Role) -> Credential {
+    let user = &role.name;
     let name = cluster.secret_name(user.as_str());
     let labels = match user.as_str() {
         NAMED_POOLER => {
@@ -39,5 +41,18 @@ fn credential(cluster: &Cluster, user: &RoleName) -> Credential {
         }
         _ => cluster.labels.full(),
     };
-    Credential { metadata: meta(cluster, name, labels, Default::default()), user: user.clone() }
+    let mut metadata = meta(cluster, name, labels, Default::default());
+    let namespace = cluster.secret_namespace(role);
+    if namespace != cluster.identity.namespace {
+        // Owners are of the same namespace; and two clusters of one name could mean the same Secret here.
+        metadata.namespace = Some(namespace.to_owned());
+        metadata.owner_references = None;
+        metadata.annotations.get_or_insert_default().insert(CLUSTER.to_owned(), home(cluster));
+    }
+    Credential { metadata, user: user.clone() }
+}
+
+/// What a Secret in another namespace says of its cluster, in the annotation [`CLUSTER`].
+pub fn home(cluster: &Cluster) -> String {
+    format!("{}/{}", cluster.identity.namespace, cluster.identity.name)
 }

@@ -29,7 +29,7 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
-pub use credentials::{Credential, PASSWORD_KEY, USERNAME_KEY};
+pub use credentials::{Credential, PASSWORD_KEY, USERNAME_KEY, home};
 pub(crate) use pod_template::pod_spec;
 pub use pooler::{Pooler, USER_LIST_KEY, UserList, user_list};
 pub(crate) use spilo::CONFIGURATION as SPILO_CONFIGURATION;

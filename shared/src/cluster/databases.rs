@@ -8,7 +8,7 @@ use crate::api::{self, Postgresql, PostgresqlSpec};
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
 use crate::roles::prepared::{PreparedDatabase, PreparedDatabases, PreparedSchema};
-use crate::roles::{DatabaseName, RoleFlags, RoleName, SchemaName};
+use crate::roles::{DatabaseName, ExtensionName, RoleFlags, RoleName, SchemaName};
 
 /// What a manifest itself asks for.
 #[derive(Default)]
@@ -29,7 +29,7 @@ pub(super) fn own(manifest: &Postgresql, config: &OperatorConfig, errors: &mut F
         databases: manifest_databases(spec, errors),
         prepared: PreparedDatabases {
             admin: config.teams_api.team_admin_role.as_ref().and_then(|name| name.parse().ok()),
-            databases: prepared_databases(manifest, errors),
+            databases: prepared_databases(manifest, config, errors),
         },
     }
 }
@@ -37,8 +37,15 @@ pub(super) fn own(manifest: &Postgresql, config: &OperatorConfig, errors: &mut F
 /// The prepared databases. A section that is there but empty asks for one, named as the cluster.
 fn prepared_databases(
     manifest: &Postgresql,
+    config: &OperatorConfig,
     errors: &mut FieldErrors,
 ) -> BTreeMap<DatabaseName, PreparedDatabase> {
+    let own = manifest.metadata.namespace.as_deref();
+    let elsewhere = |namespace: &String| {
+        config.kubernetes.enable_cross_namespace_secret
+            && Some(namespace.as_str()) != own
+            && !namespace.is_empty()
+    };
     let path = FieldPath::spec().field("preparedDatabases");
     let Some(section) = &manifest.spec.prepared_databases else { return BTreeMap::new() };
     let mut named = section.clone();
@@ -48,8 +55,10 @@ fn prepared_databases(
     }
     let mut databases = BTreeMap::new();
     for (text, database) in &named {
+        let secret_namespace = database.secret_namespace.clone().filter(elsewhere);
+        let prepared = prepared(database, &path.key(text), errors);
         match text.parse() {
-            Ok(name) => _ = databases.insert(name, prepared(database, &path.key(text), errors)),
+            Ok(name) => _ = databases.insert(name, PreparedDatabase { secret_namespace, ..prepared }),
             Err(error) => errors.invalid(path.key(text), format!("{text:?} {error}")),
         }
     }
@@ -72,7 +81,28 @@ fn prepared(
             Err(error) => errors.invalid(path.field("schemas").key(text), format!("{text:?} {error}")),
         }
     }
-    PreparedDatabase { schemas, default_users: database.default_users == Some(true) }
+    PreparedDatabase {
+        schemas,
+        default_users: database.default_users == Some(true),
+        extensions: extensions(database, &path.field("extensions"), errors),
+        secret_namespace: None,
+    }
+}
+
+fn extensions(
+    database: &api::PreparedDatabase,
+    path: &FieldPath,
+    errors: &mut FieldErrors,
+) -> BTreeMap<ExtensionName, SchemaName> {
+    let mut extensions = BTreeMap::new();
+    for (text, schema) in database.extensions.iter().flatten() {
+        match (text.parse(), schema.parse()) {
+            (Ok(name), Ok(schema)) => drop(extensions.insert(name, schema)),
+            (Err(error), _) => errors.invalid(path.key(text), format!("{text:?} {error}")),
+            (_, Err(error)) => errors.invalid(path.key(text), format!("{schema:?} {error}")),
+        }
+    }
+    extensions
 }
 
 fn roles_of(schema: &api::PreparedSchema) -> PreparedSchema {

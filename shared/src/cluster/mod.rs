@@ -34,7 +34,8 @@ pub use windows::Windows;
 use crate::annotations::AnnotationMap;
 use crate::config::StorageResizeMode;
 use crate::labels::Labels;
-use crate::roles::RoleSet;
+use crate::roles::password::Encryption;
+use crate::roles::{Role, RoleSet, Rotation};
 
 /// One PostgreSQL cluster, as it should be.
 #[derive(Clone, Debug)]
@@ -57,6 +58,7 @@ pub struct Cluster {
     pub(crate) service_account: ServiceAccountTemplate,
     pub(crate) users: SystemUsers,
     pub(crate) roles: RoleSet,
+    pub(crate) rotation: Rotation,
     pub(crate) policy: Policy,
 }
 
@@ -177,6 +179,21 @@ impl Cluster {
         &self.roles
     }
 
+    /// Whose password changes by itself.
+    pub fn rotation(&self) -> &Rotation {
+        &self.rotation
+    }
+
+    /// How the server stores passwords: as the manifest's parameter says, else as PostgreSQL does by default.
+    pub fn password_encryption(&self) -> Encryption {
+        let key = "password_encryption";
+        let parameters = &self.postgres.dynamic.parameters;
+        match parameters.get(key).or_else(|| self.postgres.local_parameters.get(key)).map(String::as_str) {
+            Some("md5") => Encryption::Md5,
+            Some(_) | None => Encryption::Scram,
+        }
+    }
+
     /// Whether it follows another cluster, and so takes no writes of its own.
     pub fn is_standby(&self) -> bool {
         matches!(self.origin, Origin::Standby(_))
@@ -206,6 +223,11 @@ impl Cluster {
     /// The superuser's name.
     pub fn superuser(&self) -> &str {
         &self.users.superuser
+    }
+
+    /// The namespace of a role's Secret.
+    pub fn secret_namespace<'a>(&'a self, role: &'a Role) -> &'a str {
+        role.secret_namespace.as_deref().unwrap_or(&self.identity.namespace)
     }
 
     /// The name of a role's Secret.

@@ -12,7 +12,8 @@ use crate::config::{MajorVersionUpgradeMode, NodeReadinessLabelMerge, OperatorCo
 use crate::field::{FieldErrors, FieldPath};
 use crate::labels::Labels;
 use crate::names;
-use crate::roles::{self, RoleInputs, RoleName, RoleSet};
+use crate::roles::contents::Lookup;
+use crate::roles::{self, RoleInputs, RoleName, RoleSet, Rotation};
 use crate::version::PostgresVersion;
 
 use super::{
@@ -65,6 +66,7 @@ impl Cluster {
                 secret_template: config.kubernetes.secret_name_template.clone(),
             },
             roles,
+            rotation: rotation(spec, config),
             policy: policy(spec, config),
             identity,
         })
@@ -224,6 +226,19 @@ fn policy(spec: &PostgresqlSpec, config: &OperatorConfig) -> Policy {
     }
 }
 
+/// Whose password changes by itself; admission checks the names.
+fn rotation(spec: &PostgresqlSpec, config: &OperatorConfig) -> Rotation {
+    let named = |list: &Option<Vec<String>>| names_in(list.as_deref().unwrap_or_default());
+    Rotation {
+        everyone: config.users.enable_password_rotation,
+        interval: config.users.password_rotation_interval,
+        retention: config.users.password_rotation_user_retention,
+        new_user: named(&spec.users_with_secret_rotation),
+        in_place: named(&spec.users_with_in_place_secret_rotation),
+        exempt: named(&spec.users_ignoring_secret_rotation),
+    }
+}
+
 /// The sections that need a role of their own.
 struct Asked<'a> {
     pooler: Option<&'a PoolerSettings>,
@@ -251,16 +266,24 @@ fn roles(
     let inputs = RoleInputs {
         users: own.users,
         databases: own.databases,
-        superuser,
         replication_user,
         protected: names_in(&config.teams_api.protected_role_names),
         users_admin: admin.and_then(|name| name.parse().ok()),
         additional_owner_roles: names_in(&config.users.additional_owner_roles),
-        pooler_user: asked.pooler.map(|pooler| pooler.user.clone()),
+        pooler: asked.pooler.and_then(|pooler| lookup(pooler, &superuser)),
         stream_user: streams::user(asked.streams),
+        publications: streams::publications(asked.streams, &manifest.spec),
+        users_name_namespaces: config.kubernetes.enable_cross_namespace_secret,
         prepared: own.prepared,
+        superuser,
     };
     roles::desired(&inputs)
+}
+
+/// The poolers' lookup function. PgBouncer names its schema without quotes, which makes it lower case.
+fn lookup(pooler: &PoolerSettings, superuser: &RoleName) -> Option<Lookup> {
+    let schema = pooler.schema.to_lowercase().parse().ok()?;
+    Some(Lookup { schema, user: pooler.user.clone(), owner: superuser.clone() })
 }
 
 fn names_in(names: &[String]) -> BTreeSet<RoleName> {

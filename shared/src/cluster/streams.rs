@@ -3,7 +3,7 @@
 //! A slot belongs to a database and an application, an object to an application alone: an application that follows
 //! tables of two databases has one object and two slots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -11,11 +11,11 @@ use crate::api::{self, FabricEventStream, PostgresqlSpec};
 use crate::names;
 use crate::quantity::Amount;
 use crate::roles::RoleName;
+use crate::roles::contents::{Publications, Table};
 
 use super::Cluster;
 
-/// The role that streams read with.
-pub(crate) const USER: &str = "fes_user";
+pub(crate) use crate::roles::contents::STREAM_USER as USER;
 /// The output plugin of the slots.
 pub(crate) const PLUGIN: &str = "pgoutput";
 
@@ -76,6 +76,25 @@ pub fn keep_names(wanted: &mut [FabricEventStream], live: &[FabricEventStream]) 
             object.metadata.name = Some(name);
         }
     }
+}
+
+/// What streams read from: a publication for each slot, with the tables of all streams that use it.
+pub(super) fn publications(streams: &[Stream], spec: &PostgresqlSpec) -> Publications {
+    let mut publications = Publications::default();
+    for stream in streams {
+        let (Ok(database), Ok(name)) = (stream.database.parse(), stream.slot.parse()) else { continue };
+        let tables = publications.wanted.entry(database).or_default().entry(name).or_default();
+        tables.extend(stream.section.tables.keys().filter_map(|name| table(name)));
+    }
+    let slots = spec.patroni.iter().flat_map(|patroni| patroni.slots.iter().flatten());
+    publications.spared = slots.filter_map(|(name, _)| name.parse().ok()).collect::<BTreeSet<_>>();
+    publications
+}
+
+/// `schema.table`, or a table of `public`.
+fn table(name: &str) -> Option<Table> {
+    let (schema, own_name) = name.split_once('.').unwrap_or(("public", name));
+    Some(Table { schema: schema.parse().ok()?, name: own_name.parse().ok()? })
 }
 
 /// The streams by application, in the applications' order.

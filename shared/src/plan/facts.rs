@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, References};
 use crate::config::OperatorConfig;
 use crate::patroni::{AppliedKeys, Cost, DynamicConfig, lowered, patch, settings};
 use crate::roles::catalog::{Catalog, ExistingDatabase, ExistingRole, Membership};
-use crate::roles::{self, Passwords, RoleSet, Statement};
+use crate::roles::{self, ContentStatement, Database, Passwords, RoleSet, Statement, contents};
 use crate::version::PostgresVersion;
 
 use super::pod_template::{IMAGE, differences, fingerprint, without_bootstrap};
@@ -152,6 +152,7 @@ impl Facts {
         // Whether a password is known is no question of the manifest.
         wanted.roles.iter_mut().for_each(|role| role.wants_password = false);
         self.statements = roles::plan(&wanted, &Passwords::default(), &catalog(old));
+        self.statements.extend(inside(old, new).map(Statement::Inside));
         self.kept = kept(old, new);
     }
 
@@ -217,9 +218,24 @@ fn catalog(roles: &RoleSet) -> Catalog {
         }
     }
     for database in &roles.databases {
-        catalog.databases.insert(database.name.clone(), ExistingDatabase { owner: database.owner.clone() });
+        catalog.databases.insert(database.name.clone(), existing(database));
     }
     catalog
+}
+
+fn existing(database: &Database) -> ExistingDatabase {
+    ExistingDatabase { owner: database.owner.clone(), can_be_visited: true }
+}
+
+/// What is done inside the databases that are there already.
+fn inside<'a>(old: &'a RoleSet, new: &'a RoleSet) -> impl Iterator<Item = ContentStatement> + use<'a> {
+    let roles = catalog(new);
+    let kept =
+        new.databases.iter().filter(|database| old.databases.iter().any(|one| one.name == database.name));
+    kept.flat_map(move |database| {
+        let before = contents::made(&contents::wanted(old, &database.name));
+        contents::plan(&contents::wanted(new, &database.name), &roles, &before)
+    })
 }
 
 /// What is asked for no longer. Nothing is ever dropped or taken away.

@@ -4,7 +4,7 @@
 //! 120 characters fits most terminals, so what has no room is left out whole, and lists end with how many more there are.
 
 use crate::config::{MajorVersionUpgradeMode, OperatorConfig, StorageResizeMode};
-use crate::roles::{RoleName, Statement};
+use crate::roles::{ContentStatement, RoleName, Statement};
 
 use super::facts::Facts;
 use super::{Effect, ObjectName};
@@ -164,9 +164,12 @@ fn sql(facts: &Facts) -> Option<String> {
         Statement::GrantMembership { member: name, .. }
         | Statement::GrantAdmin { role: name, .. }
         | Statement::SetParameter { role: name, .. } => made(name),
+        Statement::Inside(inside) => is_a_part(inside),
         _ => false,
     };
-    let done: Vec<String> = facts.statements.iter().filter(|other| !belongs(other)).map(statement).collect();
+    let mut done: Vec<String> =
+        facts.statements.iter().filter(|other| !belongs(other)).map(statement).collect();
+    done.dedup(); // the same in several databases
     (!done.is_empty()).then(|| format!("by SQL: {}", listed(&done)))
 }
 
@@ -181,6 +184,47 @@ fn statement(statement: &Statement) -> String {
         Statement::SetParameter { role, parameter, .. } => format!("{parameter} of role {role} is set"),
         Statement::CreateDatabase { name, owner } => format!("database {name} of {owner} is made"),
         Statement::AlterDatabaseOwner { name, owner } => format!("database {name} goes to {owner}"),
+        Statement::DropRole { name } => format!("role {name} is dropped"),
+        Statement::Inside(inside) => statement_inside(inside),
+    }
+}
+
+/// Whether a statement only completes another one.
+fn is_a_part(inside: &ContentStatement) -> bool {
+    use ContentStatement as Inside;
+    match inside {
+        Inside::GrantUsage { .. }
+        | Inside::GrantDefaults { .. }
+        | Inside::AlterLookupOwner { .. }
+        | Inside::CloseLookup { .. }
+        | Inside::GrantLookup { .. } => true,
+        Inside::CreateSchema { .. }
+        | Inside::AlterSchemaOwner { .. }
+        | Inside::CreateExtension { .. }
+        | Inside::MoveExtension { .. }
+        | Inside::PutLookup { .. }
+        | Inside::CreatePublication { .. }
+        | Inside::SetTables { .. }
+        | Inside::DropPublication { .. } => false,
+    }
+}
+
+fn statement_inside(inside: &ContentStatement) -> String {
+    use ContentStatement as Inside;
+    match inside {
+        Inside::CreateSchema { name, .. } => format!("schema {name} is made"),
+        Inside::AlterSchemaOwner { name, owner } => format!("schema {name} goes to {owner}"),
+        Inside::GrantUsage { schema, role } => format!("{role} may use schema {schema}"),
+        Inside::GrantDefaults { grantee, .. } => format!("{grantee} gets more privileges"),
+        Inside::CreateExtension { name, .. } => format!("extension {name} is made"),
+        Inside::MoveExtension { name, schema } => format!("extension {name} moves to schema {schema}"),
+        Inside::PutLookup { .. } => "the pooler's lookup function is made".to_owned(),
+        Inside::AlterLookupOwner { owner, .. } => format!("the pooler's lookup function goes to {owner}"),
+        Inside::CloseLookup { .. } => "the pooler's lookup function is closed".to_owned(),
+        Inside::GrantLookup { role, .. } => format!("{role} may call the lookup function"),
+        Inside::CreatePublication { name, .. } => format!("publication {name} is made"),
+        Inside::SetTables { name, .. } => format!("publication {name} gets other tables"),
+        Inside::DropPublication { name } => format!("publication {name} is dropped"),
     }
 }
 

@@ -15,7 +15,7 @@ use super::password::Verifier;
 pub struct Catalog {
     /// All roles but PostgreSQL's own (`pg_…`).
     pub roles: BTreeMap<RoleName, ExistingRole>,
-    /// All databases that can be connected to and are no templates.
+    /// All databases.
     pub databases: BTreeMap<DatabaseName, ExistingDatabase>,
 }
 
@@ -30,6 +30,8 @@ pub struct ExistingRole {
     pub parameters: BTreeMap<ParameterName, String>,
     /// What is stored instead of its password.
     pub verifier: Option<Verifier>,
+    /// Whether anything in any database belongs to it or is granted to it, so that it cannot be dropped.
+    pub has_belongings: bool,
 }
 
 /// How a role is a member of another.
@@ -46,4 +48,6 @@ pub enum Membership {
 pub struct ExistingDatabase {
     /// The role that owns it.
     pub owner: RoleName,
+    /// Whether it can be connected to and is none of the two that `initdb` makes to copy from.
+    pub can_be_visited: bool,
 }

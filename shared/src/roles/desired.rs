@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::contents::{Contents, Lookup, Publications};
 use super::flags::{Attribute, RoleFlags};
 use super::name::{DatabaseName, RoleName};
 use super::prepared::{self, PreparedDatabases};
@@ -27,10 +28,14 @@ pub struct RoleInputs {
     pub users_admin: Option<RoleName>,
     /// `additional_owner_roles`: every database owner becomes a member of them.
     pub additional_owner_roles: BTreeSet<RoleName>,
-    /// The pooler's user, when a pooler is wanted.
-    pub pooler_user: Option<RoleName>,
+    /// The pooler's lookup function, and with it its user, when a pooler is wanted.
+    pub pooler: Option<Lookup>,
     /// The event streams' user, when a stream is wanted.
     pub stream_user: Option<RoleName>,
+    /// What event streams read from.
+    pub publications: Publications,
+    /// `enable_cross_namespace_secret`: the Secret of a user `namespace.name` is in that namespace.
+    pub users_name_namespaces: bool,
     /// `spec.preparedDatabases`.
     pub prepared: PreparedDatabases,
 }
@@ -47,8 +52,18 @@ pub fn desired(inputs: &RoleInputs) -> RoleSet {
     RoleSet {
         roles: chosen.roles.into_values().collect(),
         databases: chosen.databases,
+        contents: Contents {
+            prepared: inputs.prepared.databases.clone(),
+            lookup: inputs.pooler.clone().filter(|lookup| !patronis(&lookup.user, inputs)),
+            publications: inputs.publications.clone(),
+        },
         skipped: chosen.skipped,
     }
+}
+
+/// Whether Patroni keeps the role of that name.
+fn patronis(name: &RoleName, inputs: &RoleInputs) -> bool {
+    [&inputs.superuser, &inputs.replication_user].contains(&name)
 }
 
 /// The set while it is being put together.
@@ -76,7 +91,7 @@ impl Chosen {
         self.add(patroni(&inputs.superuser, Attribute::Superuser));
         let login = || RoleFlags::new([(Attribute::Login, true)]);
         let replication = || RoleFlags::new([(Attribute::Login, true), (Attribute::Replication, true)]);
-        let pooler = inputs.pooler_user.iter().map(|name| role(name, login(), Origin::Pooler));
+        let pooler = inputs.pooler.iter().map(|pooler| role(&pooler.user, login(), Origin::Pooler));
         let stream = inputs.stream_user.iter().map(|name| role(name, replication(), Origin::Stream));
         for ours in pooler.chain(stream) {
             // A pooler that logs in as the superuser would turn the superuser into an ordinary role here.
@@ -112,7 +127,9 @@ impl Chosen {
             return;
         }
         let admin = inputs.users_admin.clone().filter(|admin| admin != name);
-        self.add(Role { admin, ..role(name, flags.clone(), Origin::Manifest) });
+        let namespace = name.as_str().split_once('.').filter(|_| inputs.users_name_namespaces);
+        let secret_namespace = namespace.map(|(namespace, _)| namespace.to_owned());
+        self.add(Role { admin, secret_namespace, ..role(name, flags.clone(), Origin::Manifest) });
     }
 
     fn databases(&mut self, inputs: &RoleInputs) {
@@ -141,6 +158,7 @@ impl Chosen {
 fn own(owner: &mut Role, additional: &BTreeSet<RoleName>) {
     let members: BTreeSet<RoleName> = owner.member_of.iter().chain(additional).cloned().collect();
     owner.member_of = members.into_iter().filter(|role| *role != owner.name).collect();
+    owner.owns_databases = true;
     owner.admin = owner.admin.take().filter(|admin| !owner.member_of.contains(admin));
 }
 
@@ -155,6 +173,8 @@ fn role(name: &RoleName, flags: RoleFlags, origin: Origin) -> Role {
         parameters: BTreeMap::new(),
         origin,
         keeper: Keeper::Operator,
+        owns_databases: false,
+        secret_namespace: None,
     }
 }
 
@@ -177,10 +197,16 @@ mod tests {
             protected: [name("admin"), name("cron_admin")].into(),
             users_admin: None,
             additional_owner_roles: BTreeSet::new(),
-            pooler_user: None,
+            pooler: None,
             stream_user: None,
+            publications: Publications::default(),
+            users_name_namespaces: false,
             prepared: PreparedDatabases::default(),
         }
+    }
+
+    fn lookup(user: &str) -> Lookup {
+        Lookup { schema: name("pooler"), user: name(user), owner: name("postgres") }
     }
 
     fn names(set: &RoleSet) -> Vec<&str> {
@@ -213,7 +239,7 @@ mod tests {
             &[("admin", &[]), ("postgres", &[]), ("standby", &[]), ("pooler", &[]), ("app", &[])],
             &[],
         );
-        inputs.pooler_user = Some(name("pooler"));
+        inputs.pooler = Some(lookup("pooler"));
         let set = desired(&inputs);
         assert_eq!(names(&set), ["app", "pooler", "postgres", "standby"]);
         assert_eq!(
@@ -225,9 +251,21 @@ mod tests {
 
     #[test]
     fn a_pooler_never_takes_the_superusers_name() {
-        let set = desired(&RoleInputs { pooler_user: Some(name("postgres")), ..inputs(&[], &[]) });
+        let set = desired(&RoleInputs { pooler: Some(lookup("postgres")), ..inputs(&[], &[]) });
         assert_eq!(set.role(&name("postgres")).unwrap().keeper, Keeper::Patroni);
         assert_eq!(set.skipped, [Skipped::ReservedUser(name("postgres"))]);
+        assert_eq!(set.contents.lookup, None);
+    }
+
+    #[test]
+    fn a_user_with_a_namespace_in_its_name_has_its_secret_there_only_where_that_is_configured() {
+        let mut inputs = inputs(&[("appspace.db_user", &[]), ("plain", &[])], &[]);
+        let namespace =
+            |inputs: &RoleInputs, user| desired(inputs).role(&name(user)).unwrap().secret_namespace.clone();
+        assert_eq!(namespace(&inputs, "appspace.db_user"), None);
+        inputs.users_name_namespaces = true;
+        assert_eq!(namespace(&inputs, "appspace.db_user"), Some("appspace".to_owned()));
+        assert_eq!(namespace(&inputs, "plain"), None);
     }
 
     #[test]
@@ -268,7 +306,7 @@ mod tests {
     }
     #[test]
     fn a_prepared_database_belongs_to_its_owner_role_unless_the_manifest_names_another() {
-        let database = || PreparedDatabase { schemas: BTreeMap::new(), default_users: true };
+        let database = || PreparedDatabase { default_users: true, ..PreparedDatabase::default() };
         let mut inputs = inputs(&[("app", &[]), ("bar_writer", &[])], &[("foo", "app")]);
         inputs.prepared.databases = [(name("foo"), database()), (name("bar"), database())].into();
         inputs.additional_owner_roles = [name("cron_admin")].into();

@@ -1,10 +1,12 @@
 //! Which roles and databases a cluster should have, and the SQL that makes it so.
 //!
 //! The operator asks in this order: [`desired`] says what should be, its database adapter fills a [`Catalog`] with what
-//! is, [`plan`] gives the difference as typed [`Statement`]s. Surprising: nothing here ever drops or takes away. A role,
-//! flag or membership that left the manifest stays in the database; only a flag written in its `NO…` form is removed.
+//! is, [`plan`] gives the difference as typed [`Statement`]s. What is inside each database comes after that
+//! ([`contents`]). Surprising: nothing here drops or takes away what a user could miss. A role, flag or membership that
+//! left the manifest stays in the database; only a flag written in its `NO…` form is removed.
 
 pub mod catalog;
+pub mod contents;
 pub mod desired;
 pub mod flags;
 pub mod name;
@@ -12,18 +14,23 @@ pub mod parameter;
 pub mod password;
 pub mod plan;
 pub mod prepared;
+mod quote;
+pub mod rotation;
 pub mod statement;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 pub use catalog::Catalog;
+pub use contents::{ContentStatement, Contents};
 pub use desired::{RoleInputs, desired};
 pub use flags::{Attribute, RoleFlags};
-pub use name::{DatabaseName, RoleName, SchemaName};
+pub use name::{DatabaseName, ExtensionName, PublicationName, RoleName, SchemaName, TableName};
 pub use parameter::{ParameterName, ParameterValue};
 pub use password::{Passwords, Verifier};
 pub use plan::plan;
 pub use prepared::{PreparedDatabase, PreparedDatabases, PreparedSchema};
+pub use rotation::Rotation;
 pub use statement::Statement;
 
 /// Every role and database a cluster wants.
@@ -33,6 +40,8 @@ pub struct RoleSet {
     pub roles: Vec<Role>,
     /// The databases, sorted by name; a name occurs once.
     pub databases: Vec<Database>,
+    /// What is inside them.
+    pub contents: Contents,
     /// What was asked for and will not be done, for the status and the log.
     pub skipped: Vec<Skipped>,
 }
@@ -63,6 +72,10 @@ pub struct Role {
     pub wants_password: bool,
     /// Who creates and alters it.
     pub keeper: Keeper,
+    /// Whether it is an owner of databases or schemas, whose password is not rotated unless it is named.
+    pub owns_databases: bool,
+    /// The namespace of its Secret, where that is not the cluster's.
+    pub secret_namespace: Option<String>,
 }
 
 /// Who asked for a role. Ordered: when two ask for the same name, the larger one wins.
@@ -111,4 +124,18 @@ pub enum Skipped {
     UnknownOwner(Database),
     /// A role of a prepared database whose name PostgreSQL would refuse or cut.
     UnfitName(String),
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReservedUser(name) => write!(f, "user {name} is left out, its name is reserved"),
+            Self::UnknownOwner(Database { name, owner }) => {
+                write!(f, "database {name} is not made: its owner {owner} is no user of this cluster")
+            }
+            Self::UnfitName(name) => {
+                write!(f, "role {name} is not made: PostgreSQL keeps 63 bytes of a name")
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Names of roles, databases and schemas as types: what PostgreSQL would keep unchanged.
+//! Names of roles, databases and what is in them as types: what PostgreSQL would keep unchanged.
 //!
 //! Everyone who holds one knows that it can be quoted and found again. Surprising: PostgreSQL cuts a longer name to 63
 //! bytes without an error, so a plan that let it through would find the role missing, and create it, for ever.
@@ -72,6 +72,18 @@ name! {
 name! {
     /// The name of a schema: at most 63 bytes, any characters but zero.
     SchemaName
+}
+name! {
+    /// The name of a table: at most 63 bytes, any characters but zero.
+    TableName
+}
+name! {
+    /// The name of an extension: at most 63 bytes, any characters but zero.
+    ExtensionName
+}
+name! {
+    /// The name of a publication: at most 63 bytes, any characters but zero.
+    PublicationName
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub struct Credential {
     pub password: String,
     /// Fresh random bytes; unused while the stored verifier fits.
     pub salt: [u8; 16],
+    /// A verifier that is known to fit: working it out takes thousands of rounds, remembering it does not.
+    pub proven: Option<Verifier>,
 }
 
 impl fmt::Debug for Credential {
@@ -60,6 +62,9 @@ impl fmt::Debug for Credential {
 impl Credential {
     /// Whether `stored`, the verifier of role `name`, belongs to this password.
     pub fn fits(&self, stored: &Verifier, name: &RoleName) -> bool {
+        if self.proven.as_ref() == Some(stored) {
+            return true;
+        }
         match Verifier::recognise(&self.password) {
             Some(verifier) => verifier == *stored,
             None => stored.fits(&self.password, name),
@@ -86,6 +91,12 @@ impl fmt::Debug for Verifier {
 }
 
 impl Verifier {
+    /// What to remember of the fact that this verifier belongs to a password: it tells neither of them.
+    pub fn proof(&self, password: &str) -> [u8; 32] {
+        let length = password.len().to_be_bytes();
+        Sha256::new().chain_update(length).chain_update(password).chain_update(&self.0).finalize().into()
+    }
+
     /// A verifier as the catalog (`rolpassword`) has it, of whatever form.
     pub fn stored(text: String) -> Self {
         Self(text)
@@ -201,7 +212,7 @@ mod tests {
     }
 
     fn credential(password: &str) -> Credential {
-        Credential { password: password.to_owned(), salt: [1; 16] }
+        Credential { password: password.to_owned(), salt: [1; 16], proven: None }
     }
 
     #[test]
@@ -266,6 +277,24 @@ mod tests {
         for text in broken.into_iter().chain([absurd.as_str()]) {
             assert!(!Verifier::stored(text.to_owned()).fits("pencil", &user()), "{text}");
         }
+    }
+
+    #[test]
+    fn what_was_proven_once_is_not_worked_out_again() {
+        let absurd = Verifier::stored(rfc_verifier().replace("4096", "4294967295"));
+        let mut pencil = credential("pencil");
+        assert!(!pencil.fits(&absurd, &user()), "nobody can have worked this out");
+        pencil.proven = Some(absurd.clone());
+        assert!(pencil.fits(&absurd, &user()));
+        assert!(!pencil.fits(&Verifier::scram("other", b"salt", 1), &user()));
+    }
+
+    #[test]
+    fn a_proof_is_of_one_password_and_one_verifier() {
+        let (one, other) = (Verifier::stored("bc".to_owned()), Verifier::stored("c".to_owned()));
+        assert_eq!(one.proof("a"), one.proof("a"));
+        assert_ne!(one.proof("a"), one.proof("b"));
+        assert_ne!(one.proof("a"), other.proof("ab"), "where the password ends belongs to it");
     }
 
     #[test]

@@ -149,6 +149,8 @@ mod tests {
             parameters: Default::default(),
             origin: Origin::Manifest,
             keeper: Keeper::Operator,
+            owns_databases: false,
+            secret_namespace: None,
         }
     }
 
@@ -158,7 +160,7 @@ mod tests {
         RoleSet {
             roles: roles.to_vec(),
             databases: databases.iter().map(database).collect(),
-            skipped: Vec::new(),
+            ..RoleSet::default()
         }
     }
 
@@ -170,7 +172,7 @@ mod tests {
     }
 
     fn server(roles: &[(&str, ExistingRole)], databases: &[(&str, &str)]) -> Catalog {
-        let owned = |owner: &str| ExistingDatabase { owner: name(owner) };
+        let owned = |owner: &str| ExistingDatabase { owner: name(owner), can_be_visited: true };
         Catalog {
             roles: roles.iter().map(|(role, existing)| (name(role), existing.clone())).collect(),
             databases: databases.iter().map(|(database, owner)| (name(database), owned(owner))).collect(),
@@ -182,7 +184,7 @@ mod tests {
     }
 
     fn passwords(roles: &[&str]) -> Passwords {
-        let credential = Credential { password: "secret".to_owned(), salt: [9; 16] };
+        let credential = Credential { password: "secret".to_owned(), salt: [9; 16], proven: None };
         let of = roles.iter().map(|role| (name(role), credential.clone())).collect();
         Passwords { encryption: Encryption::Scram, of }
     }

@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 
 use super::flags::{Attribute, RoleFlags};
-use super::name::{DatabaseName, RoleName, SchemaName};
+use super::name::{DatabaseName, ExtensionName, RoleName, SchemaName};
 use super::parameter::{ParameterName, ParameterValue};
 use super::{Keeper, Origin, Role, Skipped};
 
@@ -27,12 +27,16 @@ pub struct PreparedDatabases {
 }
 
 /// A database that comes with roles and schemas.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PreparedDatabase {
     /// Its schemas.
     pub schemas: BTreeMap<SchemaName, PreparedSchema>,
     /// Whether each of the database's default roles has a login role.
     pub default_users: bool,
+    /// Its extensions, each with its schema.
+    pub extensions: BTreeMap<ExtensionName, SchemaName>,
+    /// The namespace of its login roles' Secrets, where that is not the cluster's.
+    pub secret_namespace: Option<String>,
 }
 
 /// Which roles a schema of a prepared database has.
@@ -82,11 +86,12 @@ pub(super) fn roles(prepared: &PreparedDatabases) -> Vec<Result<Role, Skipped>> 
     let mut roles = Vec::new();
     for (name, database) in &prepared.databases {
         let schemas = database.schemas.keys().map(SchemaName::to_string).collect();
-        let level = Level { prefix: name.to_string(), admin: prepared.admin.clone(), schemas };
+        let namespace = &database.secret_namespace;
+        let level = Level { prefix: name.to_string(), admin: prepared.admin.clone(), schemas, namespace };
         roles.extend(level.roles(database.default_users));
         for (schema, kind) in &database.schemas {
             let (prefix, admin) = (format!("{name}_{schema}"), owner(name).ok());
-            let level = Level { prefix, admin, schemas: vec![schema.to_string()] };
+            let level = Level { prefix, admin, schemas: vec![schema.to_string()], namespace };
             match kind {
                 PreparedSchema::NoRoles => {}
                 PreparedSchema::Roles => roles.extend(level.roles(false)),
@@ -98,14 +103,16 @@ pub(super) fn roles(prepared: &PreparedDatabases) -> Vec<Result<Role, Skipped>> 
 }
 
 /// A database, or one of its schemas, while its roles are made.
-struct Level {
+struct Level<'a> {
     prefix: String,
     /// The admin of its owner; its owner is the admin of the others.
     admin: Option<RoleName>,
     schemas: Vec<String>,
+    /// The namespace of its login roles' Secrets.
+    namespace: &'a Option<String>,
 }
 
-impl Level {
+impl Level<'_> {
     fn roles(&self, users: bool) -> Vec<Result<Role, Skipped>> {
         let groups = Part::ALL.into_iter().map(|part| self.group(part));
         let logins = Part::ALL.into_iter().filter(|_| users).map(|part| self.user(part));
@@ -144,6 +151,8 @@ impl Level {
             origin: Origin::Prepared,
             wants_password: login,
             keeper: Keeper::Operator,
+            owns_databases: false,
+            secret_namespace: self.namespace.clone().filter(|_| login),
         })
     }
 }
@@ -166,7 +175,8 @@ mod tests {
         default_users: bool,
     ) -> PreparedDatabases {
         let schemas = schemas.iter().map(|(schema, kind)| (name(schema), *kind)).collect();
-        let database = (name(database), PreparedDatabase { schemas, default_users });
+        let database =
+            (name(database), PreparedDatabase { schemas, default_users, ..PreparedDatabase::default() });
         PreparedDatabases { admin: Some(name("admin")), databases: [database].into() }
     }
 

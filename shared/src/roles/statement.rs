@@ -1,14 +1,16 @@
-//! Typed SQL: the only place that turns names and values into text.
+//! Typed SQL about roles and databases; what is inside a database has its own (`contents`).
 //!
 //! `plan` makes statements, the operator's adapter runs what [`Statement::to_sql`] renders. Surprising: two renderings
 //! exist. The one for logs ([`Statement::redacted`], also `Display` and `Debug`) never holds a password's verifier.
 
 use std::fmt;
 
+use super::contents::ContentStatement;
 use super::flags::RoleFlags;
 use super::name::{DatabaseName, RoleName};
 use super::parameter::{ParameterName, ParameterValue};
 use super::password::Verifier;
+use super::quote::{identifier, literal};
 
 /// One SQL statement.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,6 +52,11 @@ pub enum Statement {
         /// The role that gets them and may grant them on.
         admin: RoleName,
     },
+    /// `DROP ROLE`: of a login role that a rotation made and that is past its time, nothing else.
+    DropRole {
+        /// The role.
+        name: RoleName,
+    },
     /// `REVOKE <role> FROM <member>`.
     RevokeMembership {
         /// The role whose rights are taken.
@@ -80,6 +87,8 @@ pub enum Statement {
         /// Its new owner.
         owner: RoleName,
     },
+    /// Something inside the database that we are connected to.
+    Inside(ContentStatement),
 }
 
 impl Statement {
@@ -90,7 +99,27 @@ impl Statement {
 
     /// The SQL without passwords: for logs, events and the status.
     pub fn redacted(&self) -> String {
-        self.render(|_| "'…'".to_owned())
+        match self {
+            Self::Inside(statement) => statement.to_string(),
+            _ => self.render(|_| "'…'".to_owned()),
+        }
+    }
+
+    /// Whether `role` could not log in as it should without this.
+    pub fn is_needed_to_log_in(&self, role: &RoleName) -> bool {
+        match self {
+            Self::CreateRole { name, .. }
+            | Self::AlterRolePassword { name, .. }
+            | Self::GrantMembership { member: name, .. } => name == role,
+            Self::AlterRoleFlags { .. }
+            | Self::GrantAdmin { .. }
+            | Self::DropRole { .. }
+            | Self::RevokeMembership { .. }
+            | Self::SetParameter { .. }
+            | Self::CreateDatabase { .. }
+            | Self::AlterDatabaseOwner { .. }
+            | Self::Inside(_) => false,
+        }
     }
 
     fn render(&self, secret: impl Fn(&Verifier) -> String) -> String {
@@ -124,6 +153,7 @@ impl Statement {
                     setting_value(value)
                 )
             }
+            Self::DropRole { name } => format!("DROP ROLE {}", identifier(name.as_str())),
             Self::CreateDatabase { name, owner } => {
                 format!("CREATE DATABASE {} OWNER {}", identifier(name.as_str()), identifier(owner.as_str()))
             }
@@ -131,6 +161,7 @@ impl Statement {
                 let (name, owner) = (identifier(name.as_str()), identifier(owner.as_str()));
                 format!("ALTER DATABASE {name} OWNER TO {owner}")
             }
+            Self::Inside(statement) => statement.to_sql(),
         }
     }
 }
@@ -145,18 +176,6 @@ impl fmt::Debug for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.redacted())
     }
-}
-
-/// A name in double quotes.
-fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A text in single quotes; with a backslash in it, in the form that means the same whatever
-/// `standard_conforming_strings` says.
-fn literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if text.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
 
 /// A setting's name: each part of `extension.setting` by itself.
@@ -217,6 +236,7 @@ mod tests {
             Statement::GrantMembership { role: role(text), member: role(text) },
             Statement::GrantAdmin { role: role(text), admin: role(text) },
             Statement::RevokeMembership { role: role(text), member: role(text) },
+            Statement::DropRole { name: role(text) },
             Statement::SetParameter {
                 role: role(text),
                 parameter: ParameterName::new(text),
@@ -267,6 +287,7 @@ mod tests {
             r#"GRANT "x" TO "x""#,
             r#"GRANT "x" TO "x" WITH ADMIN OPTION"#,
             r#"REVOKE "x" FROM "x""#,
+            r#"DROP ROLE "x""#,
             r#"ALTER ROLE "x" SET "x" TO 'x', 'x'"#,
             r#"ALTER ROLE "a" SET "work_mem" TO 'x'"#,
             r#"CREATE DATABASE "x" OWNER "x""#,

@@ -72,3 +72,15 @@ fn what_became_of_an_upgrade_is_read_from_the_version_that_runs() {
     assert_eq!(after(Some(17), false, true, false), Some(Aftermath::Forgiven));
     assert_eq!(after(Some(16), false, true, false), None);
 }
+
+#[test]
+fn in_mode_full_an_old_version_is_raised() {
+    let mut config = OperatorConfig::default();
+    let upgrade = &mut config.major_version_upgrade;
+    upgrade.major_version_upgrade_mode = crate::config::MajorVersionUpgradeMode::Full;
+    upgrade.minimal_major_version = "18".parse().unwrap();
+    upgrade.target_major_version = "18".parse().unwrap();
+    let mut story = Story::with(2, &config);
+    story.seen.upgrade.running_major = Some(17);
+    assert_eq!(story.step(), "upgrade to PostgreSQL 18");
+}

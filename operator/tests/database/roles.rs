@@ -1,109 +1,23 @@
-//! Roles and databases against every real PostgreSQL server on this machine.
+//! Roles and databases: made, changed, kept; and the connection itself.
 
-// Clippy exempts test functions, not the helpers beside them.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-mod temporary_server;
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use operator::database::{Binding, Database, DatabaseError, Endpoint, Limits, Postgres};
-use shared::roles::password::{Credential, Encryption};
+use shared::roles::password::Encryption;
 use shared::roles::{
-    Attribute, Catalog, ParameterName, ParameterValue, Passwords, PreparedDatabase, PreparedDatabases,
-    PreparedSchema, RoleFlags, RoleInputs, RoleSet, Statement, desired, plan,
+    Attribute, ParameterName, ParameterValue, Passwords, RoleInputs, Statement, desired, plan,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use temporary_server::{TemporaryServer, installed};
-
-const HOSTILE: &str = "Robert\"; DROP ROLE postgres; -- '\\ ü";
-
-/// Runs a story on each installed version; says so when there is none.
-async fn on_every_server(story: impl AsyncFn(&Postgres, &Endpoint)) {
-    let servers = installed();
-    if servers.is_empty() {
-        println!("skipped: no PostgreSQL server on this machine");
-    }
-    for binaries in servers {
-        println!("with {}", binaries.display());
-        let server = TemporaryServer::start(&binaries);
-        let postgres = Postgres::new(Limits { connections: 2, ..Limits::default() }).unwrap();
-        story(&postgres, &server.endpoint()).await;
-    }
-}
-
-fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
-    text.parse().unwrap()
-}
-
-fn flags(list: &[&str]) -> RoleFlags {
-    RoleFlags::parse(list).unwrap()
-}
-
-fn inputs() -> RoleInputs {
-    let schemas =
-        [(name("data"), PreparedSchema::RolesAndUsers), (name("History"), PreparedSchema::Roles)].into();
-    let prepared = PreparedDatabase { schemas, default_users: true };
-    RoleInputs {
-        users: BTreeMap::from([
-            (name("zalando"), flags(&["superuser", "createdb"])),
-            (name("foo_user"), flags(&[])),
-            (name("reporting"), flags(&["nologin", "bypassrls"])),
-            (name("replica"), flags(&["replication", "noinherit"])),
-            (name(HOSTILE), flags(&["createrole"])),
-        ]),
-        databases: BTreeMap::from([(name("foo"), name("zalando")), (name(HOSTILE), name(HOSTILE))]),
-        superuser: name("postgres"),
-        replication_user: name("standby"),
-        protected: BTreeSet::new(),
-        users_admin: Some(name("admin")),
-        additional_owner_roles: BTreeSet::from([name("cron_admin")]),
-        pooler_user: Some(name("pooler")),
-        stream_user: Some(name("fes_user")),
-        prepared: PreparedDatabases { admin: None, databases: [(name("bar"), prepared)].into() },
-    }
-}
-
-fn passwords(roles: &RoleSet, password: impl Fn(&str) -> String) -> Passwords {
-    let credential = |role: &str| Credential { password: password(role), salt: [7; 16] };
-    let wanting = roles.roles.iter().filter(|role| role.wants_password);
-    let of = wanting.map(|role| (role.name.clone(), credential(role.name.as_str()))).collect();
-    Passwords { encryption: Encryption::Scram, of }
-}
-
-fn created(role: &str, list: &[&str]) -> Statement {
-    Statement::CreateRole { name: name(role), flags: flags(list), verifier: None }
-}
-
-async fn catalog(postgres: &Postgres, at: &Endpoint) -> Catalog {
-    postgres.catalog(at).await.unwrap()
-}
-
-/// Plans, runs, and returns what was run; nothing may fail.
-async fn sync(postgres: &Postgres, at: &Endpoint, roles: &RoleSet, passwords: &Passwords) -> Vec<Statement> {
-    let statements = plan(roles, passwords, &catalog(postgres, at).await);
-    let failures = postgres.run(at, &statements).await.unwrap();
-    assert!(failures.is_empty(), "{failures:#?}");
-    statements
-}
-
-/// Logs in and comes back; the operator's own catalog is for the superuser only, so being refused there is enough.
-async fn logs_in(postgres: &Postgres, at: &Endpoint, user: &str, password: &str, database: &str) -> bool {
-    let at =
-        Endpoint { user: user.into(), password: password.into(), database: database.into(), ..at.clone() };
-    match postgres.run(&at, &[created("intruder", &[])]).await {
-        Ok(_) => true,
-        Err(DatabaseError::Rejected { code, .. }) if code == "28P01" => false,
-        Err(other) => panic!("{other:?}"),
-    }
-}
+use super::{
+    HOSTILE, Running, catalog, created, flags, inputs, logs_in, name, on_every_server, passwords, sync,
+};
 
 #[tokio::test]
 async fn a_second_pass_finds_nothing_to_do() {
-    on_every_server(async |postgres, at| {
+    on_every_server(async |Running { postgres, at, .. }| {
         let bootstrap = ["admin", "cron_admin"].map(|role| created(role, &["nologin"]));
         assert!(postgres.run(at, &bootstrap).await.unwrap().is_empty());
         let mut roles = desired(&inputs());
@@ -136,7 +50,7 @@ fn passwords_with_salt(passwords: &Passwords, salt: [u8; 16]) -> Passwords {
 
 #[tokio::test]
 async fn a_new_user_logs_in_over_tls_with_the_password_of_its_secret() {
-    on_every_server(async |postgres, at| {
+    on_every_server(async |Running { postgres, at, .. }| {
         let inputs = RoleInputs { users_admin: None, additional_owner_roles: BTreeSet::new(), ..inputs() };
         let roles = desired(&inputs);
         sync(postgres, at, &roles, &passwords(&roles, |_| "first".into())).await;
@@ -155,7 +69,7 @@ async fn a_new_user_logs_in_over_tls_with_the_password_of_its_secret() {
 
 #[tokio::test]
 async fn an_md5_verifier_is_recognised_and_kept() {
-    on_every_server(async |postgres, at| {
+    on_every_server(async |Running { postgres, at, .. }| {
         let inputs = RoleInputs { users_admin: None, additional_owner_roles: BTreeSet::new(), ..inputs() };
         let roles = desired(&inputs);
         let scram = passwords(&roles, |role| format!("of {role}"));
@@ -173,7 +87,7 @@ async fn an_md5_verifier_is_recognised_and_kept() {
 
 #[tokio::test]
 async fn what_changed_by_hand_or_in_the_manifest_is_made_right() {
-    on_every_server(async |postgres, at| {
+    on_every_server(async |Running { postgres, at, .. }| {
         let mut inputs =
             RoleInputs { users_admin: None, additional_owner_roles: BTreeSet::new(), ..inputs() };
         let before = desired(&inputs);
@@ -200,7 +114,7 @@ async fn what_changed_by_hand_or_in_the_manifest_is_made_right() {
 
 #[tokio::test]
 async fn an_additional_owner_role_is_granted_even_where_the_reverse_was() {
-    on_every_server(async |postgres, at| {
+    on_every_server(async |Running { postgres, at, .. }| {
         let roles = desired(&RoleInputs { users_admin: None, ..inputs() });
         let wrong = Statement::GrantMembership { role: name("zalando"), member: name("cron_admin") };
         let bootstrap = [created("cron_admin", &["nologin"]), created("zalando", &[]), wrong];
@@ -216,69 +130,13 @@ async fn an_additional_owner_role_is_granted_even_where_the_reverse_was() {
 
 #[tokio::test]
 async fn one_refused_statement_does_not_stop_the_others() {
-    on_every_server(async |postgres, at| {
+    on_every_server(async |Running { postgres, at, .. }| {
         let statements = [created("app", &[]), created("postgres", &[]), created("last", &[])];
         let failures = postgres.run(at, &statements).await.unwrap();
         assert_eq!(failures.len(), 1);
         assert!(matches!(&failures[0].source, DatabaseError::Refused { code, .. } if code == "42710"));
         assert_eq!(failures[0].to_string(), r#"could not run CREATE ROLE "postgres" LOGIN PASSWORD NULL"#);
         assert!(catalog(postgres, at).await.roles.contains_key(&name("last")));
-    })
-    .await;
-}
-
-/// Texts made of what breaks out of quotes; the same ones each time.
-fn hostile_texts(count: u32) -> BTreeSet<String> {
-    let pieces = [
-        "\"",
-        "'",
-        "\\",
-        ";",
-        "--",
-        "/*",
-        "*/",
-        "$$",
-        "$a$",
-        "\n",
-        " ",
-        "E'",
-        "U&\"",
-        "DROP ROLE x",
-        "ü",
-        "%",
-        "\u{1}",
-    ];
-    let mut state = 7_u32;
-    let mut piece = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        pieces[(state >> 16) as usize % pieces.len()]
-    };
-    (0..count).map(|number| (0..1 + number % 5).map(|_| piece()).collect()).collect()
-}
-
-#[tokio::test]
-async fn whatever_a_name_or_value_holds_it_arrives_as_it_is() {
-    on_every_server(async |postgres, at| {
-        let texts = hostile_texts(400);
-        let mut statements = Vec::new();
-        for text in &texts {
-            let value = ParameterValue::Text(text.clone());
-            statements.push(created(text, &["nologin"]));
-            statements.push(Statement::GrantMembership { role: name(text), member: name("postgres") });
-            statements.push(Statement::SetParameter {
-                role: name(text),
-                parameter: ParameterName::new("app.note"),
-                value,
-            });
-        }
-        let failures = postgres.run(at, &statements).await.unwrap();
-        assert!(failures.is_empty(), "{failures:#?}");
-        let catalog = catalog(postgres, at).await;
-        for text in &texts {
-            assert_eq!(catalog.roles[&name(text)].parameters[&ParameterName::new("app.note")], *text);
-            assert!(catalog.roles[&name("postgres")].member_of.contains_key(&name(text)));
-        }
-        assert_eq!(catalog.roles.len(), texts.len() + 1);
     })
     .await;
 }

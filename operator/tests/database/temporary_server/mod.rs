@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use operator::database::{Binding, Endpoint};
+use tokio_postgres::{Client, NoTls};
 
 /// The superuser's password. It has what URL and connection-string parsers trip over.
 const PASSWORD: &str = "p@ss '\\ wörd";
 
 /// As Spilo writes it: `md5` means SCRAM for every role whose verifier is SCRAM. Connections without TLS are not
-/// mentioned, so they are refused.
-const PG_HBA: &str = "hostssl all all 127.0.0.1/32 md5\n";
+/// mentioned, so they are refused. Through the socket a test may be anyone, to see what a role may do.
+const PG_HBA: &str = "hostssl all all 127.0.0.1/32 md5\nlocal all all trust\n";
 
 /// A running server; dropping it stops it and removes its files.
 pub(crate) struct TemporaryServer {
@@ -25,10 +26,12 @@ pub(crate) struct TemporaryServer {
 
 /// The binary directory of every PostgreSQL server on this machine, oldest version first.
 pub(crate) fn installed() -> Vec<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let more = std::env::var("POSTGRESQL_SERVERS").unwrap_or_default();
+    let folders = std::iter::once("/usr/lib/postgresql").chain(more.split(':'));
+    let versions = folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let mut found: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
     found.retain(|binaries| binaries.join("postgres").exists() && binaries.join("initdb").exists());
-    found.sort();
+    found.sort_by_key(|binaries| binaries.parent().and_then(Path::file_name).map(ToOwned::to_owned));
     found
 }
 
@@ -64,11 +67,39 @@ impl TemporaryServer {
         }
     }
 
+    /// A connection through the socket, as any role.
+    pub(crate) async fn client(&self, user: &str, database: &str) -> Client {
+        self.try_client(user, database).await.unwrap()
+    }
+
+    async fn try_client(&self, user: &str, database: &str) -> Result<Client, tokio_postgres::Error> {
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(&self.directory).port(self.port).user(user).dbname(database);
+        let (client, connection) = config.connect(NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Runs SQL as any role: nothing, or the five characters of the SQLSTATE.
+    pub(crate) async fn try_sql(&self, user: &str, database: &str, sql: &str) -> Result<(), String> {
+        let done = match self.try_client(user, database).await {
+            Ok(client) => client.batch_execute(sql).await,
+            Err(error) => Err(error),
+        };
+        done.map_err(|error| error.code().map_or_else(|| error.to_string(), |code| code.code().to_owned()))
+    }
+
+    /// Runs SQL that has to work.
+    pub(crate) async fn sql(&self, user: &str, database: &str, sql: &str) {
+        assert_eq!(self.try_sql(user, database, sql).await, Ok(()), "{user} in {database}: {sql}");
+    }
+
     fn settings(&self) -> String {
         let directory = self.directory.display();
         let (port, key) = (self.port, format!("{directory}/key.pem"));
         format!(
-            "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c fsync=off \
+            "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={directory} -c fsync=off \
+             -c wal_level=logical \
              -c ssl=on -c ssl_cert_file={directory}/certificate.pem -c ssl_key_file={key}"
         )
     }
