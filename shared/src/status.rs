@@ -47,9 +47,22 @@ pub fn of_cluster(old: &PostgresqlStatus, cluster: &Cluster, found: &Findings<'_
     }
 }
 
-/// The status at the moment at which a new generation is seen: a word for work, everything else as it was.
-pub fn begun(old: &PostgresqlStatus) -> PostgresqlStatus {
-    PostgresqlStatus { postgres_cluster_status: Some(word_for_work(old)), ..old.clone() }
+/// The status at the moment at which a new generation is seen: a word for work, and conditions that say the same. Were
+/// they as before, Flux would call the new generation done.
+pub fn begun(old: &PostgresqlStatus, generation: i64, now: Timestamp) -> PostgresqlStatus {
+    let situation = Situation {
+        word: word_for_work(old),
+        ready: "Unknown",
+        reason: "NewGeneration",
+        message: "the operator has begun to work on this generation".to_owned(),
+        progress: Progress::Reconciling,
+    };
+    PostgresqlStatus {
+        postgres_cluster_status: Some(situation.word),
+        observed_generation: Some(generation),
+        conditions: Some(conditions(old, &situation, generation, now)),
+        ..old.clone()
+    }
 }
 
 /// `Creating` until it has run once, `Updating` after that.
@@ -264,6 +277,15 @@ mod tests {
         assert_eq!(done.label_selector.as_deref(), Some("application=spilo,cluster-name=demo"));
         let changed = next(&done, 2, &starting, &[], "2026-01-01T00:02:00Z");
         assert!(shows(&changed).starts_with("Updating"), "{}", shows(&changed));
+    }
+
+    #[test]
+    fn a_new_generation_is_under_way_for_every_reader_at_once() {
+        let done = next(&PostgresqlStatus::default(), 1, &Step::Settled, &[], "2026-01-01T00:00:00Z");
+        let begun = begun(&done, 2, at("2026-01-01T00:02:00Z"));
+        assert_eq!(shows(&begun), "Updating Ready=Unknown/NewGeneration Reconciling=True/NewGeneration");
+        assert_eq!(begun.observed_generation, Some(2));
+        assert!(begun.conditions.iter().flatten().all(|condition| condition.observed_generation == Some(2)));
     }
 
     #[test]

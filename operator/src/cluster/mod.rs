@@ -79,6 +79,9 @@ fn place<K: kube::Resource>(manifest: &K) -> String {
 
 /// The life of a cluster that is to stay.
 async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
+    if ctx.stores.is_behind(manifest) {
+        return Ok(Action::requeue(CATCH_UP));
+    }
     let config = ctx.config();
     let references = observe::references(manifest, &config, ctx).await?;
     let cluster = match Cluster::resolve(manifest, &config, &references) {
@@ -98,8 +101,8 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
 
     let applied = match apply::objects(&differences, &desired, &seen, ctx).await {
         Ok(applied) => applied,
-        Err(error) => {
-            outcome.record(Err(error));
+        Err(refused) => {
+            refused.into_iter().for_each(|error| outcome.record(Err(error)));
             let next = Step::Wait { reason: WaitReason::Objects, until: ctx.now() };
             return report::status(manifest, &cluster, &next, &outcome, ctx).await;
         }
@@ -125,6 +128,9 @@ pub fn error_policy(_: Arc<Manifest>, error: &Error, ctx: Arc<Context>) -> Actio
     tracing::warn!(error = told(error), "reconcile failed");
     Action::requeue(RETRY)
 }
+
+/// The pause until a store has caught up with what we wrote ourselves.
+const CATCH_UP: Duration = Duration::from_millis(250);
 
 /// The pause after a failed reconcile.
 const RETRY: Duration = Duration::from_secs(5);

@@ -35,7 +35,7 @@ pub(super) async fn begun(manifest: &Postgresql, ctx: &Context) -> Result<(), Er
     if old.observed_generation == generation && old.postgres_cluster_status.is_some() {
         return Ok(());
     }
-    let status = PostgresqlStatus { observed_generation: generation, ..status::begun(&old) };
+    let status = status::begun(&old, generation.unwrap_or_default(), ctx.now());
     if old.postgres_cluster_status.is_none() {
         let note = "the operator has begun to make the cluster";
         ctx.events.normal(&manifest.object_ref(&()), Reason::Create, note).await;
@@ -147,7 +147,11 @@ async fn write<K: Resource<DynamicType = ()>>(
     let patch = Patch::Merge(json!({ "status": status }));
     match raw(manifest, ctx).patch_status(&manifest.name_any(), &PatchParams::default(), &patch).await {
         Err(kube::Error::Api(error)) if error.is_not_found() => Ok(()),
-        result => result.map(drop).map_err(Error::kubernetes("write the status")),
+        Err(source) => Err(Error::kubernetes("write the status")(source)),
+        Ok(written) => {
+            ctx.stores.wrote(&written);
+            Ok(())
+        }
     }
 }
 

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may be blunt")]
 
+mod crash_points;
 mod database;
+mod delete;
+mod faults;
+mod invariants;
 mod rollout;
 mod world;

@@ -159,7 +159,11 @@ impl World {
     /// Keeps what can be read of acts and events from here on.
     pub(crate) fn forget(&self) {
         self.recreated.lock().unwrap().clear();
-        self.nature.lock().unwrap().patroni.acts.clear();
+        {
+            let patroni = &mut self.nature.lock().unwrap().patroni;
+            patroni.acts.clear();
+            patroni.asked.clear();
+        }
         self.servers.lock().unwrap().statements.clear();
         let mut state = self.api.state();
         state.journal.clear();

@@ -65,6 +65,9 @@ impl Patroni {
             .iter()
             .find_map(|(place, cluster)| cluster.named(host).map(|name| (place.clone(), name)));
         let (place, name) = place?;
+        if !call.starts_with("GET") {
+            self.asked.push(format!("{call} {name}"));
+        }
         let cluster = self.clusters.get_mut(&place)?;
         let (answer, act) = match call {
             "GET /cluster" => (cluster.describe(version, now), None),

@@ -54,6 +54,8 @@ pub struct Patroni {
     pub pause: u64,
     /// What was asked for and done.
     pub acts: Vec<Act>,
+    /// Which calls that may change something were made, whatever came of them, and of whom.
+    pub asked: Vec<String>,
     clusters: BTreeMap<(String, String), Cluster>,
     changes: u64,
 }
