@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 /// The way to a field: names, and the `name` of an item of a keyed list.
-pub type Path = Vec<Segment>;
+pub(super) type Path = Vec<Segment>;
 
 /// One part of a way to a field.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Segment {
+pub(super) enum Segment {
     /// A key of an object.
     Field(String),
     /// The item of this name.
@@ -20,7 +20,7 @@ pub enum Segment {
 }
 
 /// The fields of one manager.
-pub type FieldSet = BTreeSet<Path>;
+pub(super) type FieldSet = BTreeSet<Path>;
 
 /// Who wrote, and how: `Apply` and `Update` of one name are two managers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,13 +34,13 @@ pub struct Manager {
 }
 
 /// Which manager owns which fields of one object.
-pub type Owners = BTreeMap<Manager, FieldSet>;
+pub(super) type Owners = BTreeMap<Manager, FieldSet>;
 
 /// What server-side apply makes of an object, and who owns its fields then.
 ///
 /// # Errors
 /// The fields that another manager owns with another value, unless `force`.
-pub fn apply(
+pub(super) fn apply(
     live: Option<&Value>,
     owners: &mut Owners,
     applied: &Value,
@@ -75,7 +75,7 @@ pub fn apply(
 }
 
 /// Takes note of a write that was no apply: what changed is the writer's, what went is nobody's.
-pub fn update(before: Option<&Value>, after: &Value, owners: &mut Owners, manager: &Manager) {
+pub(super) fn update(before: Option<&Value>, after: &Value, owners: &mut Owners, manager: &Manager) {
     let now = leaves(after);
     let changed: FieldSet =
         now.iter().filter(|path| before.is_none_or(|old| at(old, path) != at(after, path))).cloned().collect();
@@ -87,7 +87,7 @@ pub fn update(before: Option<&Value>, after: &Value, owners: &mut Owners, manage
 }
 
 /// Every field that can be owned: leaves, empty objects, atomic lists; not what identifies an object or is the server's.
-pub fn leaves(object: &Value) -> FieldSet {
+pub(super) fn leaves(object: &Value) -> FieldSet {
     let mut found = FieldSet::new();
     let Some(fields) = object.as_object() else { return found };
     for (name, value) in fields {
@@ -209,7 +209,7 @@ fn shown(path: &[Segment]) -> String {
 }
 
 /// `metadata.managedFields`, as Kubernetes writes it.
-pub fn to_managed_fields(owners: &Owners, api_version: &str) -> Value {
+pub(super) fn to_managed_fields(owners: &Owners, api_version: &str) -> Value {
     let entries = owners.iter().map(|(manager, fields)| {
         let mut tree = json!({});
         for path in fields {
@@ -240,7 +240,7 @@ fn insert(tree: &mut Value, path: &[Segment]) {
 }
 
 /// The owners that `metadata.managedFields` names: a client may rewrite the list.
-pub fn from_managed_fields(entries: &Value) -> Owners {
+pub(super) fn from_managed_fields(entries: &Value) -> Owners {
     let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut owners = Owners::new();
     for entry in entries.as_array().into_iter().flatten() {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Which objects a request is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selector {
+pub(super) struct Selector {
     labels: Vec<Requirement>,
     fields: Vec<(String, String)>,
 }
@@ -23,7 +23,7 @@ enum Requirement {
 
 impl Selector {
     /// The selector that these two parameters of a request spell.
-    pub fn parse(labels: &str, fields: &str) -> Self {
+    pub(super) fn parse(labels: &str, fields: &str) -> Self {
         let fields = fields.split(',').filter_map(|field| field.split_once('='));
         let field = |(path, value): (&str, &str)| (path.to_owned(), value.trim_start_matches('=').to_owned());
         Self {
@@ -33,7 +33,7 @@ impl Selector {
     }
 
     /// Whether an object is selected.
-    pub fn selects(&self, object: &Value) -> bool {
+    pub(super) fn selects(&self, object: &Value) -> bool {
         let labels = object.pointer("/metadata/labels");
         self.labels.iter().all(|requirement| requirement.holds(labels))
             && self.fields.iter().all(|(path, wanted)| {

@@ -21,13 +21,22 @@ const PLURAL: &str = "statefulsets";
 pub struct StatefulSets {
     /// How long it takes until it sees a change.
     pub lag: Duration,
-    seen: BTreeMap<Key, Vec<(Timestamp, Arc<Value>)>>,
+    seen: BTreeMap<Key, Vec<Version>>,
+}
+
+/// A version of a StatefulSet, and since when it is there.
+#[derive(Clone, Debug)]
+struct Version {
+    since: Timestamp,
+    object: Arc<Value>,
+    revision: String,
 }
 
 /// A StatefulSet as the controller sees it.
 struct Set {
     key: Key,
     object: Arc<Value>,
+    revision: String,
 }
 
 impl StatefulSets {
@@ -36,26 +45,31 @@ impl StatefulSets {
             store.all(GROUP, PLURAL, "").map(|(key, set)| (key.clone(), Arc::clone(set))).collect();
         self.seen.retain(|key, _| sets.iter().any(|(other, _)| other == key));
         for (key, live) in sets {
-            if let Some(object) = self.seen_at(&key, &live, now) {
-                Set { key, object }.reconcile(store);
+            if let Some(Version { object, revision, .. }) = self.seen_at(&key, &live, now) {
+                Set { key, object, revision }.reconcile(store);
             }
         }
     }
 
     /// The newest version of a set that is old enough to have been seen.
-    fn seen_at(&mut self, key: &Key, live: &Arc<Value>, now: Timestamp) -> Option<Arc<Value>> {
+    fn seen_at(&mut self, key: &Key, live: &Arc<Value>, now: Timestamp) -> Option<Version> {
         let lag = SignedDuration::try_from(self.lag).unwrap_or_default();
         let versions = self.seen.entry(key.clone()).or_default();
         let wish = |set: &Value| (set["metadata"]["uid"].clone(), set["metadata"]["generation"].clone());
-        if versions.last().is_none_or(|(_, last)| wish(last) != wish(live)) {
-            versions.push((now, Arc::clone(live)));
+        if versions.last().is_none_or(|last| wish(&last.object) != wish(live)) {
+            versions.push(Version { since: now, object: Arc::clone(live), revision: revision(&key.name, live) });
         }
-        let due = versions.iter().rposition(|(at, _)| *at + lag <= now)?;
+        let due = versions.iter().rposition(|version| version.since + lag <= now)?;
         versions.drain(..due);
-        versions.first().map(|(_, set)| Arc::clone(set)).filter(|set| {
-            set.pointer("/metadata/uid") == live.pointer("/metadata/uid")
-        })
+        versions.first().filter(|seen| seen.object["metadata"]["uid"] == live["metadata"]["uid"]).cloned()
     }
+}
+
+/// The name of the revision that a template is.
+fn revision(name: &str, set: &Value) -> String {
+    let digest = Sha256::digest(set["spec"]["template"].to_string());
+    let hex: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    format!("{name}-{hex}")
 }
 
 impl Set {
@@ -73,12 +87,6 @@ impl Set {
 
     fn pod_key(&self, ordinal: i64) -> Key {
         Key::new("", "pods", &self.key.namespace, &format!("{}-{ordinal}", self.name()))
-    }
-
-    fn revision(&self) -> String {
-        let digest = Sha256::digest(self.at("/spec/template").to_string());
-        let hex: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-        format!("{}-{hex}", self.name())
     }
 
     fn reconcile(&self, store: &mut Store) {
@@ -133,7 +141,7 @@ impl Set {
         let template = self.at("/spec/template");
         let mut labels = template["metadata"]["labels"].clone();
         if let Some(labels) = labels.as_object_mut() {
-            labels.insert("controller-revision-hash".to_owned(), json!(self.revision()));
+            labels.insert("controller-revision-hash".to_owned(), json!(self.revision));
             labels.insert("statefulset.kubernetes.io/pod-name".to_owned(), json!(key.name));
             labels.insert("apps.kubernetes.io/pod-index".to_owned(), json!(ordinal.to_string()));
         }
@@ -190,14 +198,17 @@ impl Set {
     /// Writes the status.
     fn report(&self, store: &mut Store) {
         let pods = self.pods(store);
-        let updated = |pod: &Value| pod["metadata"]["labels"]["controller-revision-hash"] == json!(self.revision());
+        let updated = |pod: &Value| pod["metadata"]["labels"]["controller-revision-hash"] == json!(self.revision);
         let status = json!({
             "observedGeneration": self.at("/metadata/generation"),
             "replicas": pods.len(),
             "readyReplicas": pods.iter().filter(|(_, pod)| is_ready(pod)).count(),
             "updatedReplicas": pods.iter().filter(|(_, pod)| updated(pod)).count(),
-            "updateRevision": self.revision(),
+            "updateRevision": self.revision,
         });
+        if store.get(&self.key).is_some_and(|set| set["status"] == status) {
+            return;
+        }
         store.edit(&self.key, |set| {
             if let Some(fields) = set.as_object_mut() {
                 fields.insert("status".to_owned(), status);

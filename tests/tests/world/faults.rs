@@ -28,9 +28,10 @@ async fn a_refused_object_keeps_no_other_from_being_written_and_all_refusals_are
         assert!(told.contains(object), "{object} is not told: {told}");
     }
     assert_eq!(world.word(), "Creating");
-    world.pass(700).await;
+    world.pass(1000).await;
     assert_eq!(world.word(), "CreateFailed");
     world.api.heal();
+    world.pass(400).await;
     world.settle().await;
     assert_eq!(world.word(), "Running");
 }

@@ -22,7 +22,7 @@ async fn a_new_cluster_comes_up_with_its_roles_and_says_so() {
 #[tokio::test(start_paused = true)]
 async fn a_settled_cluster_is_left_alone() {
     let world = World::with(manifest(2)).await;
-    world.pass(7200).await;
+    world.pass(4000).await;
     assert_eq!(world.writes(), 0);
     assert!(world.acts().is_empty());
     assert!(world.servers.lock().unwrap().statements.is_empty());

@@ -140,11 +140,6 @@ impl World {
         world
     }
 
-    /// Everything but the operators, as it is now.
-    pub(crate) fn save(&self, label: &str) -> Saved {
-        save(&self.parts(), label)
-    }
-
     fn parts(&self) -> Parts {
         Parts {
             api: self.api.clone(),

@@ -78,7 +78,14 @@ pub(super) fn publish(store: &mut Store, place: &Place, cluster: &Cluster, versi
             status["pending_restart"] = json!(true);
         }
         let status = status.to_string();
-        store.edit(&Key::new("", "pods", &place.0, &member.name), |pod| {
+        let key = Key::new("", "pods", &place.0, &member.name);
+        let is_known = |pod: &Value| {
+            label(pod, "spilo-role") == Some(role) && pod["metadata"]["annotations"]["status"] == status.as_str()
+        };
+        if store.get(&key).is_none_or(|pod| is_known(pod)) {
+            continue;
+        }
+        store.edit(&key, |pod| {
             pod["metadata"]["labels"]["spilo-role"] = json!(role);
             pod["metadata"]["annotations"]["status"] = json!(status);
         });
@@ -103,6 +110,9 @@ fn keep(store: &mut Store, place: &Place, in_maps: bool, name: &str, (annotation
             "metadata": {"labels": labels, "annotations": {annotation: value}}});
         // It was not there a line ago.
         let _ = store.create(key, object, None);
+        return;
+    }
+    if store.get(&key).is_some_and(|object| object["metadata"]["annotations"][annotation] == value) {
         return;
     }
     store.edit(&key, |object| object["metadata"]["annotations"][annotation] = json!(value));

@@ -19,7 +19,7 @@ use crate::fake_api::{Key, Store};
 
 use super::clock::after;
 
-pub use http::{Port, port};
+pub use http::{Listener, Port, port};
 pub use member::Member;
 
 /// Which Patroni is simulated.
@@ -176,10 +176,9 @@ impl Cluster {
         }
         let streamed = |member: &&Member| member.may_lead || !self.initialised;
         let ready = self.members.values().filter(|member| member.is_up(now));
-        let candidate = ready.clone().find(streamed).or_else(|| {
-            // Without anybody who streamed, whoever has the data waits for the others that may have more of it.
-            ready.clone().next().filter(|_| self.members.len() == 1)
-        });
+        // Where nobody streamed all have equal data, once all are there.
+        let equal = self.members.values().all(|member| member.is_up(now) && !member.may_lead);
+        let candidate = ready.clone().find(streamed).or_else(|| ready.clone().next().filter(|_| equal));
         let Some(candidate) = candidate.map(|member| member.name.clone()) else { return };
         if !self.initialised {
             self.initialised = true;
