@@ -73,8 +73,7 @@ async fn object(
             applied.stateful_set = None;
         }
         Kind::StatefulSet => {
-            applied.stateful_set =
-                Some(stateful_set_as_seen(&apply::<StatefulSet>(difference, ctx).await?));
+            applied.stateful_set = Some(stateful_set_as_seen(&apply::<StatefulSet>(difference, ctx).await?));
         }
     }
     Ok(())

@@ -77,8 +77,11 @@ pub(super) fn apply(
 /// Takes note of a write that was no apply: what changed is the writer's, what went is nobody's.
 pub(super) fn update(before: Option<&Value>, after: &Value, owners: &mut Owners, manager: &Manager) {
     let now = leaves(after);
-    let changed: FieldSet =
-        now.iter().filter(|path| before.is_none_or(|old| at(old, path) != at(after, path))).cloned().collect();
+    let changed: FieldSet = now
+        .iter()
+        .filter(|path| before.is_none_or(|old| at(old, path) != at(after, path)))
+        .cloned()
+        .collect();
     for (other, fields) in owners.iter_mut() {
         fields.retain(|path| now.contains(path) && (other == manager || !changed.contains(path)));
     }
@@ -154,8 +157,10 @@ fn merged(live: &Value, applied: &Value) -> Value {
         }
         (Value::Array(live), Value::Array(applied)) if is_keyed(live) && is_keyed(applied) => {
             let old = |wanted: &Value| live.iter().find(|item| name_of(item) == name_of(wanted));
-            let ours = applied.iter().map(|item| old(item).map_or_else(|| item.clone(), |old| merged(old, item)));
-            let others = live.iter().filter(|item| applied.iter().all(|wanted| name_of(wanted) != name_of(item)));
+            let ours =
+                applied.iter().map(|item| old(item).map_or_else(|| item.clone(), |old| merged(old, item)));
+            let others =
+                live.iter().filter(|item| applied.iter().all(|wanted| name_of(wanted) != name_of(item)));
             ours.chain(others.cloned()).collect()
         }
         (_, applied) => applied.clone(),
@@ -184,7 +189,8 @@ fn take(value: &mut Value, path: &[Segment]) {
         (Segment::Field(name), Value::Object(fields)) => {
             let Some(inner) = fields.get_mut(name) else { return };
             take(inner, rest);
-            let empty = inner.as_object().is_some_and(Map::is_empty) || inner.as_array().is_some_and(Vec::is_empty);
+            let empty =
+                inner.as_object().is_some_and(Map::is_empty) || inner.as_array().is_some_and(Vec::is_empty);
             if empty {
                 fields.remove(name);
             }
@@ -241,7 +247,8 @@ fn insert(tree: &mut Value, path: &[Segment]) {
 
 /// The owners that `metadata.managedFields` names: a client may rewrite the list.
 pub(super) fn from_managed_fields(entries: &Value) -> Owners {
-    let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut owners = Owners::new();
     for entry in entries.as_array().into_iter().flatten() {
         let manager = Manager {
@@ -293,7 +300,8 @@ mod tests {
     #[test]
     fn what_an_applier_no_longer_asks_for_goes_and_what_others_own_stays() {
         let mut owners = Owners::new();
-        let first = apply(None, &mut owners, &env(&[("A", "1"), ("B", "2")]), &manager("ours"), false).unwrap();
+        let first =
+            apply(None, &mut owners, &env(&[("A", "1"), ("B", "2")]), &manager("ours"), false).unwrap();
         let both = apply(Some(&first), &mut owners, &env(&[("C", "3")]), &manager("theirs"), false).unwrap();
         let less = apply(Some(&both), &mut owners, &env(&[("A", "1")]), &manager("ours"), false).unwrap();
         assert_eq!(less, env(&[("A", "1"), ("C", "3")]));
@@ -302,7 +310,8 @@ mod tests {
     #[test]
     fn a_conflict_is_refused_without_force_and_taken_over_with_it() {
         let mut owners = Owners::new();
-        let live = apply(None, &mut owners, &json!({"spec": {"replicas": 1}}), &manager("theirs"), false).unwrap();
+        let live =
+            apply(None, &mut owners, &json!({"spec": {"replicas": 1}}), &manager("theirs"), false).unwrap();
         let wish = json!({"spec": {"replicas": 2}});
         let refused = apply(Some(&live), &mut owners, &wish, &manager("ours"), false).unwrap_err();
         assert_eq!(refused, [".spec.replicas"]);
@@ -317,7 +326,8 @@ mod tests {
         let person = Manager { applies: false, ..manager("kubectl") };
         update(Some(&before), &env(&[("A", "2")]), &mut owners, &person);
         assert_eq!(from_managed_fields(&to_managed_fields(&owners, "v1")), owners);
-        let again = apply(Some(&env(&[("A", "2")])), &mut owners, &env(&[("A", "1")]), &manager("ours"), false);
+        let again =
+            apply(Some(&env(&[("A", "2")])), &mut owners, &env(&[("A", "1")]), &manager("ours"), false);
         assert_eq!(again.unwrap_err(), [".spec.env[name=\"A\"].value"]);
     }
 }

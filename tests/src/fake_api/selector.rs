@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn a_selector_selects_what_kubernetes_would() {
-        let object = json!({"metadata": {"name": "demo-0", "labels": {"application": "spilo", "team": "acid"}}});
+        let object =
+            json!({"metadata": {"name": "demo-0", "labels": {"application": "spilo", "team": "acid"}}});
         for (labels, fields, expected) in [
             ("", "", true),
             ("application=spilo", "", true),

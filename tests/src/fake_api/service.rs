@@ -230,7 +230,8 @@ fn patch(
         }),
         "application/json-patch+json" => store.change(&request.key, Some(&by), |old| {
             let invalid = |error: &dyn std::fmt::Display| Refusal::new(422, "Invalid", error.to_string());
-            let operations: json_patch::Patch = serde_json::from_value(patch).map_err(|error| invalid(&error))?;
+            let operations: json_patch::Patch =
+                serde_json::from_value(patch).map_err(|error| invalid(&error))?;
             let mut new = old.clone();
             json_patch::patch(&mut new, &operations).map_err(|error| invalid(&error))?;
             Ok(part(request, old, new))

@@ -157,7 +157,12 @@ impl Store {
     ///
     /// # Errors
     /// There is one of that name.
-    pub fn create(&mut self, key: Key, mut object: Value, by: Option<&Manager>) -> Result<Arc<Value>, Refusal> {
+    pub fn create(
+        &mut self,
+        key: Key,
+        mut object: Value,
+        by: Option<&Manager>,
+    ) -> Result<Arc<Value>, Refusal> {
         if self.objects.contains_key(&key) {
             let text = format!("{} \"{}\" already exists", key.resource, key.name);
             return Err(Refusal::new(409, "AlreadyExists", text));
@@ -251,7 +256,8 @@ impl Store {
         if options.uid.as_deref().is_some_and(|uid| Some(uid) != text("/metadata/uid")) {
             return Err(Refusal::conflict(key, "the UID in the precondition does not match"));
         }
-        if options.version.as_deref().is_some_and(|wanted| Some(wanted) != text("/metadata/resourceVersion")) {
+        if options.version.as_deref().is_some_and(|wanted| Some(wanted) != text("/metadata/resourceVersion"))
+        {
             return Err(Refusal::conflict(key, "the resourceVersion in the precondition does not match"));
         }
         if options.orphans {

@@ -22,7 +22,8 @@ fn maps(server: &FakeApi) -> Api<ConfigMap> {
 }
 
 fn map(name: &str, labels: Value) -> ConfigMap {
-    serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}, "data": {"key": "1"}})).unwrap()
+    serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}, "data": {"key": "1"}}))
+        .unwrap()
 }
 
 #[tokio::test]
@@ -59,7 +60,8 @@ async fn a_json_patch_is_refused_when_its_test_fails() {
     let server = server();
     let maps = maps(&server);
     maps.create(&PostParams::default(), &map("a", json!({}))).await.unwrap();
-    let operations = json!([{"op": "test", "path": "/data/key", "value": "2"}, {"op": "remove", "path": "/data"}]);
+    let operations =
+        json!([{"op": "test", "path": "/data/key", "value": "2"}, {"op": "remove", "path": "/data"}]);
     let patch = Patch::Json::<()>(serde_json::from_value(operations).unwrap());
     assert!(maps.patch("a", &PatchParams::default(), &patch).await.is_err());
     assert!(maps.get("a").await.unwrap().data.is_some());
@@ -100,7 +102,9 @@ async fn an_apply_makes_an_object_and_takes_back_what_it_no_longer_says() {
     let server = server();
     let maps = maps(&server);
     let wish = |data: Value| {
-        Patch::Apply(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}))
+        Patch::Apply(
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}),
+        )
     };
     let ours = PatchParams::apply("ours");
     maps.patch("a", &ours, &wish(json!({"x": "1", "y": "1"}))).await.unwrap();

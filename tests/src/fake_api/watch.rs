@@ -69,7 +69,8 @@ impl Watch {
                 Next::Later(pause) => Some(pause),
                 Next::Nothing => None,
             };
-            let wake = pause.map_or(self.ends, |pause| Instant::now() + pause).min(self.ends).min(self.bookmark);
+            let wake =
+                pause.map_or(self.ends, |pause| Instant::now() + pause).min(self.ends).min(self.bookmark);
             tokio::select! {
                 () = tokio::time::sleep_until(wake) => {}
                 _ = self.changed.changed() => {}

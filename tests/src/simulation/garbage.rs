@@ -13,14 +13,15 @@ pub(super) fn collect(store: &mut Store) {
     let is_left_behind = |object: &Value| {
         let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
         let owners = owners.map(Vec::as_slice).unwrap_or_default();
-        let is_gone = |owner: &Value| {
-            owner.get("uid").and_then(Value::as_str).is_none_or(|uid| !present.contains(uid))
-        };
+        let is_gone =
+            |owner: &Value| owner.get("uid").and_then(Value::as_str).is_none_or(|uid| !present.contains(uid));
         !owners.is_empty() && owners.iter().all(is_gone)
     };
     let left_behind: Vec<Key> = store
         .everything()
-        .filter(|(_, object)| is_left_behind(object) && object.pointer("/metadata/deletionTimestamp").is_none())
+        .filter(|(_, object)| {
+            is_left_behind(object) && object.pointer("/metadata/deletionTimestamp").is_none()
+        })
         .map(|(key, _)| key.clone())
         .collect();
     for key in left_behind {

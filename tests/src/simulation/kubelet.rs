@@ -58,7 +58,14 @@ impl Kubelet {
         self.deadlines.retain(|uid, _| living.contains(uid));
     }
 
-    fn ending(&mut self, store: &mut Store, key: &Key, name: String, living: &mut BTreeSet<String>, now: Timestamp) {
+    fn ending(
+        &mut self,
+        store: &mut Store,
+        key: &Key,
+        name: String,
+        living: &mut BTreeSet<String>,
+        now: Timestamp,
+    ) {
         let due = *self.deadlines.entry(name.clone()).or_insert_with(|| after(now, self.end));
         if due <= now {
             store.end(key);
@@ -104,8 +111,10 @@ impl Kubelet {
             _ => "ContainerCreating",
         };
         let statuses: Vec<Value> = containers(pod)
-            .map(|one| json!({"name": one["name"], "image": one["image"], "imageID": "", "ready": false,
-                "restartCount": 0, "state": {"waiting": {"reason": reason(one)}}}))
+            .map(|one| {
+                json!({"name": one["name"], "image": one["image"], "imageID": "", "ready": false,
+                "restartCount": 0, "state": {"waiting": {"reason": reason(one)}}})
+            })
             .collect();
         json!({"phase": "Pending", "containerStatuses": statuses,
             "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]})
@@ -125,8 +134,10 @@ fn running(pod: &Value, address: &str, ready: bool, now: Timestamp) -> Value {
     let began = pod["status"]["startTime"].as_str().map(str::to_owned);
     let began = began.unwrap_or_else(|| crate::fake_api::seconds(now));
     let statuses: Vec<Value> = containers(pod)
-        .map(|one| json!({"name": one["name"], "image": one["image"], "imageID": "", "ready": ready,
-            "restartCount": 0, "state": {"running": {"startedAt": began}}}))
+        .map(|one| {
+            json!({"name": one["name"], "image": one["image"], "imageID": "", "ready": ready,
+            "restartCount": 0, "state": {"running": {"startedAt": began}}})
+        })
         .collect();
     let ready = if ready { "True" } else { "False" };
     json!({"phase": "Running", "podIP": address, "startTime": began, "containerStatuses": statuses,

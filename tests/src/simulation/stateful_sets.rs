@@ -57,7 +57,11 @@ impl StatefulSets {
         let versions = self.seen.entry(key.clone()).or_default();
         let wish = |set: &Value| (set["metadata"]["uid"].clone(), set["metadata"]["generation"].clone());
         if versions.last().is_none_or(|last| wish(&last.object) != wish(live)) {
-            versions.push(Version { since: now, object: Arc::clone(live), revision: revision(&key.name, live) });
+            versions.push(Version {
+                since: now,
+                object: Arc::clone(live),
+                revision: revision(&key.name, live),
+            });
         }
         let due = versions.iter().rposition(|version| version.since + lag <= now)?;
         versions.drain(..due);
@@ -176,7 +180,12 @@ impl Set {
         let pods = self.pods(store);
         let surplus = pods.iter().filter(|(ordinal, _)| *ordinal >= wanted).rev();
         for (_, pod) in surplus {
-            let key = Key::new("", "pods", &self.key.namespace, pod["metadata"]["name"].as_str().unwrap_or_default());
+            let key = Key::new(
+                "",
+                "pods",
+                &self.key.namespace,
+                pod["metadata"]["name"].as_str().unwrap_or_default(),
+            );
             // It may have gone by itself.
             let _ = store.delete(&key, &Deletion::default());
             if !parallel {
@@ -198,7 +207,8 @@ impl Set {
     /// Writes the status.
     fn report(&self, store: &mut Store) {
         let pods = self.pods(store);
-        let updated = |pod: &Value| pod["metadata"]["labels"]["controller-revision-hash"] == json!(self.revision);
+        let updated =
+            |pod: &Value| pod["metadata"]["labels"]["controller-revision-hash"] == json!(self.revision);
         let status = json!({
             "observedGeneration": self.at("/metadata/generation"),
             "replicas": pods.len(),

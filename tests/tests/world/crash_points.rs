@@ -110,7 +110,9 @@ async fn end(world: &World, story: &str) -> End {
     let objects: BTreeMap<String, Value> = {
         let state = world.api.state();
         let objects = state.store.everything().filter(|(key, _)| key.resource != "events");
-        objects.map(|(key, object)| (format!("{} {}", key.resource, key.name), lasting((**object).clone()))).collect()
+        objects
+            .map(|(key, object)| (format!("{} {}", key.resource, key.name), lasting((**object).clone())))
+            .collect()
     };
     End { word: world.word(), acts, objects, in_force: world.in_force("max_connections") }
 }
@@ -118,7 +120,9 @@ async fn end(world: &World, story: &str) -> End {
 /// An object without what is another at each telling: identities, times, addresses, random passwords.
 fn lasting(mut object: Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "ownerReferences"] {
+        for field in
+            ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "ownerReferences"]
+        {
             metadata.remove(field);
         }
     }
@@ -162,9 +166,13 @@ fn stories() -> Vec<Story> {
         Story::new("a parameter that shrinks", manifest(2), |world| {
             world.patch(json!({"postgresql": {"parameters": {"max_connections": "50"}}}));
         }),
-        Story::new("a parameter that goes", with(2, json!({"postgresql": {"parameters": {"work_mem": "8MB"}}})), |world| {
-            world.patch(json!({"postgresql": {"parameters": null}}));
-        }),
+        Story::new(
+            "a parameter that goes",
+            with(2, json!({"postgresql": {"parameters": {"work_mem": "8MB"}}})),
+            |world| {
+                world.patch(json!({"postgresql": {"parameters": null}}));
+            },
+        ),
         Story::new("more members", manifest(1), |world| world.patch(json!({"numberOfInstances": 3}))),
         Story::new("fewer members", manifest(3), |world| world.patch(json!({"numberOfInstances": 1}))),
         Story::new("no members", manifest(2), |world| world.patch(json!({"numberOfInstances": 0}))),

@@ -46,15 +46,17 @@ impl Database for Databases {
         {
             let mut servers = self.servers.lock().unwrap();
             for statement in statements {
-                let refused = servers.refuses.as_ref().is_some_and(|text| statement.redacted().contains(text));
-                if refused {
-                    let source = DatabaseError::Refused { code: "42501".into(), message: "not today".into() };
-                    failures.push(Failure { statement: statement.clone(), source });
-                    continue;
-                }
-                servers.statements.push(statement.redacted());
+                let refused =
+                    servers.refuses.as_ref().is_some_and(|text| statement.redacted().contains(text));
                 let catalog = servers.catalogs.entry(at.server_name.clone()).or_insert_with(fresh);
-                execute(catalog, statement);
+                let run = if refused { Err("not today") } else { execute(catalog, statement) };
+                match run {
+                    Ok(()) => servers.statements.push(statement.redacted()),
+                    Err(why) => {
+                        let source = DatabaseError::Refused { code: "42000".into(), message: why.into() };
+                        failures.push(Failure { statement: statement.clone(), source });
+                    }
+                }
             }
         }
         (self.listener)("statements", When::After);
@@ -65,7 +67,13 @@ impl Database for Databases {
 /// What Spilo leaves behind when it has made a cluster.
 fn fresh() -> Catalog {
     let mut catalog = Catalog::default();
-    for (role, flags) in [("postgres", "superuser,login,inherit"), ("standby", "replication,login,inherit")] {
+    let made = [
+        ("postgres", "superuser,login,inherit"),
+        ("standby", "replication,login,inherit"),
+        ("admin", "createdb,inherit"),
+        ("robot_zmon", "inherit"),
+    ];
+    for (role, flags) in made {
         let flags: Vec<&str> = flags.split(',').collect();
         let role_flags = RoleFlags::parse(&flags).unwrap();
         let attributes = role_flags.iter().map(|(attribute, _)| attribute).collect::<BTreeSet<_>>();
@@ -76,36 +84,38 @@ fn fresh() -> Catalog {
     catalog
 }
 
-fn execute(catalog: &mut Catalog, statement: &Statement) {
+fn execute(catalog: &mut Catalog, statement: &Statement) -> Result<(), &'static str> {
+    let missing = "role does not exist";
     match statement {
         Statement::CreateRole { name, flags, verifier } => {
             let role = catalog.roles.entry(name.clone()).or_default();
             set(role, flags);
             role.verifier.clone_from(verifier);
         }
-        Statement::AlterRoleFlags { name, flags } => set(catalog.roles.get_mut(name).unwrap(), flags),
+        Statement::AlterRoleFlags { name, flags } => set(catalog.roles.get_mut(name).ok_or(missing)?, flags),
         Statement::AlterRolePassword { name, verifier } => {
-            catalog.roles.get_mut(name).unwrap().verifier = Some(verifier.clone());
+            catalog.roles.get_mut(name).ok_or(missing)?.verifier = Some(verifier.clone());
         }
         Statement::GrantMembership { role, member } => {
-            let member = catalog.roles.get_mut(member).unwrap();
+            let member = catalog.roles.get_mut(member).ok_or(missing)?;
             member.member_of.insert(role.clone(), Membership::Member);
         }
         Statement::GrantAdmin { role, admin } => {
-            let admin = catalog.roles.get_mut(admin).unwrap();
+            let admin = catalog.roles.get_mut(admin).ok_or(missing)?;
             admin.member_of.insert(role.clone(), Membership::Admin);
         }
         Statement::RevokeMembership { role, member } => {
-            catalog.roles.get_mut(member).unwrap().member_of.remove(role);
+            catalog.roles.get_mut(member).ok_or(missing)?.member_of.remove(role);
         }
         Statement::SetParameter { role, parameter, value } => {
-            let role = catalog.roles.get_mut(role).unwrap();
+            let role = catalog.roles.get_mut(role).ok_or(missing)?;
             role.parameters.insert(parameter.clone(), value.to_text());
         }
         Statement::CreateDatabase { name, owner } | Statement::AlterDatabaseOwner { name, owner } => {
             catalog.databases.insert(name.clone(), ExistingDatabase { owner: owner.clone() });
         }
     }
+    Ok(())
 }
 
 fn set(role: &mut ExistingRole, flags: &RoleFlags) {

@@ -14,7 +14,8 @@ async fn a_deleted_manifest_takes_everything_with_it_the_members_before_what_pat
     let state = world.api.state();
     let deleted = state.journal.iter().filter(|call| call.verb == Verb::Delete && call.changed);
     let order: Vec<_> = deleted.map(|call| format!("{} {}", call.key.resource, call.key.name)).collect();
-    let place = |what: &str| order.iter().position(|one| one == what).unwrap_or_else(|| panic!("{what}: {order:#?}"));
+    let place =
+        |what: &str| order.iter().position(|one| one == what).unwrap_or_else(|| panic!("{what}: {order:#?}"));
     assert!(place("statefulsets demo") < place("services demo"));
     assert!(place("services demo") < place("configmaps demo-config"));
 }

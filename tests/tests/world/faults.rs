@@ -12,7 +12,8 @@ const ROLLING: [&str; 3] = ["recreate demo-1", "switchover demo-0 to demo-1", "r
 #[tokio::test(start_paused = true)]
 async fn a_refused_object_keeps_no_other_from_being_written_and_all_refusals_are_told() {
     let mut world = World::empty();
-    let refused = |call: &Call| call.verb == Verb::Patch && call.key.resource == "services" && call.key.name == "demo";
+    let refused =
+        |call: &Call| call.verb == Verb::Patch && call.key.resource == "services" && call.key.name == "demo";
     let too = |call: &Call| call.verb == Verb::Patch && call.key.resource == "poddisruptionbudgets";
     world.api.fail(Fault::on(refused, Failure::Status(403)).times(1000));
     world.api.fail(Fault::on(too, Failure::Status(403)).times(1000));

@@ -31,11 +31,16 @@ pub(crate) fn hold(world: &World, story: &str) {
         match event.key.resource.as_str() {
             "secrets" => password_stays(event, story),
             "postgresqls" => {
-                let Some(after) = event.after.as_deref().filter(|after| after["status"].is_object()) else { continue };
+                let Some(after) = event.after.as_deref().filter(|after| after["status"].is_object()) else {
+                    continue;
+                };
                 status_is_consistent(after, story);
                 status_goes_on(event, story);
                 let text = after["status"].to_string();
-                assert!(!passwords.iter().any(|password| text.contains(password)), "{story}: a password in {text}");
+                assert!(
+                    !passwords.iter().any(|password| text.contains(password)),
+                    "{story}: a password in {text}"
+                );
             }
             _ => {}
         }
@@ -51,7 +56,8 @@ fn password_stays(event: &Event, story: &str) {
 
 fn status_is_consistent(manifest: &Value, story: &str) {
     let status = &manifest["status"];
-    let (observed, generation) = (status["observedGeneration"].as_i64(), manifest["metadata"]["generation"].as_i64());
+    let (observed, generation) =
+        (status["observedGeneration"].as_i64(), manifest["metadata"]["generation"].as_i64());
     assert!(observed.is_some() && observed <= generation, "{story}: observed {observed:?} of {generation:?}");
     for condition in status["conditions"].as_array().into_iter().flatten() {
         assert_eq!(condition["observedGeneration"].as_i64(), observed, "{story}: written apart: {status:#}");

@@ -70,10 +70,7 @@ async fn a_parameter_that_shrinks_restarts_the_primary_first_where_patroni_says_
     let world = World::with(manifest(3)).await;
     world.patch(json!({"postgresql": {"parameters": {"max_connections": "50"}}}));
     world.settle().await;
-    assert_eq!(
-        world.acts(),
-        ["patch configuration", "restart demo-0", "restart demo-1", "restart demo-2"]
-    );
+    assert_eq!(world.acts(), ["patch configuration", "restart demo-0", "restart demo-1", "restart demo-2"]);
     assert_eq!(world.in_force("max_connections"), ["50", "50", "50"]);
 }
 
@@ -99,9 +96,12 @@ async fn a_parameter_of_the_pods_environment_is_a_rolling_update() {
 #[tokio::test(start_paused = true)]
 async fn a_cluster_is_scaled_out_in_to_nothing_and_back() {
     let world = World::with(manifest(2)).await;
-    for (members, expected) in
-        [(3, vec!["demo-0", "demo-1", "demo-2"]), (1, vec!["demo-0"]), (0, vec![]), (2, vec!["demo-0", "demo-1"])]
-    {
+    for (members, expected) in [
+        (3, vec!["demo-0", "demo-1", "demo-2"]),
+        (1, vec!["demo-0"]),
+        (0, vec![]),
+        (2, vec!["demo-0", "demo-1"]),
+    ] {
         world.patch(json!({ "numberOfInstances": members }));
         world.settle().await;
         assert_eq!(world.pods(), expected);

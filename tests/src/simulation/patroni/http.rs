@@ -18,7 +18,8 @@ use crate::simulation::clock;
 use super::{Act, Cluster, Patroni, Version};
 
 /// The way to Patroni.
-pub type Port = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, Box<dyn std::error::Error + Send + Sync>>;
+pub type Port =
+    BoxCloneSyncService<Request<Bytes>, Response<Bytes>, Box<dyn std::error::Error + Send + Sync>>;
 
 /// What is told to whoever listens: the call, before and after its effect.
 pub type Listener = Arc<dyn Fn(&str, When) + Send + Sync>;

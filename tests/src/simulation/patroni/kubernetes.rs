@@ -27,7 +27,8 @@ fn label<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
 pub(super) fn pods_by_cluster(store: &Store) -> BTreeMap<Place, Vec<RunningPod>> {
     let mut found: BTreeMap<Place, Vec<RunningPod>> = BTreeMap::new();
     for (key, pod) in store.all("", "pods", "") {
-        let Some(cluster) = label(pod, "cluster-name").filter(|_| label(pod, "application") == Some("spilo")) else {
+        let Some(cluster) = label(pod, "cluster-name").filter(|_| label(pod, "application") == Some("spilo"))
+        else {
             continue;
         };
         let pods = found.entry((key.namespace.clone(), cluster.to_owned())).or_default();
@@ -80,7 +81,8 @@ pub(super) fn publish(store: &mut Store, place: &Place, cluster: &Cluster, versi
         let status = status.to_string();
         let key = Key::new("", "pods", &place.0, &member.name);
         let is_known = |pod: &Value| {
-            label(pod, "spilo-role") == Some(role) && pod["metadata"]["annotations"]["status"] == status.as_str()
+            label(pod, "spilo-role") == Some(role)
+                && pod["metadata"]["annotations"]["status"] == status.as_str()
         };
         if store.get(&key).is_none_or(|pod| is_known(pod)) {
             continue;

@@ -70,7 +70,12 @@ impl Member {
     }
 
     /// Postgres starts with the settings it is to have, but never below its primary's.
-    pub(super) fn come_up(&mut self, wanted: &BTreeMap<String, String>, bound: &BTreeMap<String, String>, now: Timestamp) {
+    pub(super) fn come_up(
+        &mut self,
+        wanted: &BTreeMap<String, String>,
+        bound: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) {
         if self.up_at.is_none_or(|at| at > now) {
             return;
         }
@@ -88,7 +93,13 @@ impl Member {
     }
 
     /// Once per loop: tells what it found out in the last one, then reads the configuration.
-    pub(super) fn have_a_loop(&mut self, wanted: &BTreeMap<String, String>, version: u64, pause: u64, now: Timestamp) {
+    pub(super) fn have_a_loop(
+        &mut self,
+        wanted: &BTreeMap<String, String>,
+        version: u64,
+        pause: u64,
+        now: Timestamp,
+    ) {
         if self.up_at.is_some() {
             return;
         }

@@ -210,7 +210,11 @@ impl Cluster {
     /// Every member's Postgres comes up, streams, and has its loop.
     fn work(&mut self, now: Timestamp) {
         let primary = self.primary_settings();
-        let leader_is_up = self.leader.as_ref().and_then(|name| self.members.get(name)).is_some_and(|leader| leader.is_up(now));
+        let leader_is_up = self
+            .leader
+            .as_ref()
+            .and_then(|name| self.members.get(name))
+            .is_some_and(|leader| leader.is_up(now));
         let (config, version, pause) = (self.config.clone(), self.config_version, self.loop_wait());
         let wanted = settings::of(&config);
         for member in self.members.values_mut() {

@@ -9,18 +9,28 @@ use serde_json::Value;
 
 /// Settings that a restart brings into force.
 const AT_START: &[&str] = &[
-    "max_connections", "max_locks_per_transaction", "max_prepared_transactions", "max_replication_slots",
-    "max_wal_senders", "max_worker_processes", "track_commit_timestamp", "wal_level",
+    "max_connections",
+    "max_locks_per_transaction",
+    "max_prepared_transactions",
+    "max_replication_slots",
+    "max_wal_senders",
+    "max_worker_processes",
+    "track_commit_timestamp",
+    "wal_level",
 ];
 
 /// Settings that may not be lower on a replica than on its primary.
 const BOUND: &[&str] = &[
-    "max_connections", "max_locks_per_transaction", "max_prepared_transactions", "max_wal_senders",
+    "max_connections",
+    "max_locks_per_transaction",
+    "max_prepared_transactions",
+    "max_wal_senders",
     "max_worker_processes",
 ];
 
 /// What Postgres runs with where nothing is said.
-const DEFAULTS: &[(&str, &str)] = &[("max_connections", "100"), ("max_wal_senders", "10"), ("max_worker_processes", "8")];
+const DEFAULTS: &[(&str, &str)] =
+    &[("max_connections", "100"), ("max_wal_senders", "10"), ("max_worker_processes", "8")];
 
 /// A setting that waits for a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,7 +53,10 @@ pub(super) fn of(config: &Value) -> BTreeMap<String, String> {
 }
 
 /// What Postgres runs with after a start.
-pub(super) fn at_start(wanted: &BTreeMap<String, String>, primary: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(super) fn at_start(
+    wanted: &BTreeMap<String, String>,
+    primary: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
     let mut result = wanted.clone();
     for name in BOUND {
         let number = |of: &BTreeMap<String, String>| of.get(*name).and_then(|text| text.parse::<i64>().ok());
@@ -66,8 +79,11 @@ pub(super) fn reload(in_force: &mut BTreeMap<String, String>, wanted: &BTreeMap<
 /// What waits for a restart.
 pub(super) fn waiting(in_force: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> Waiting {
     let names = AT_START.iter().filter(|name| in_force.get(**name) != wanted.get(**name));
-    let value = |of: &BTreeMap<String, String>, name: &str| of.get(name).cloned().unwrap_or_else(|| "?".to_owned());
+    let value =
+        |of: &BTreeMap<String, String>, name: &str| of.get(name).cloned().unwrap_or_else(|| "?".to_owned());
     names
-        .map(|name| ((*name).to_owned(), Change { old_value: value(in_force, name), new_value: value(wanted, name) }))
+        .map(|name| {
+            ((*name).to_owned(), Change { old_value: value(in_force, name), new_value: value(wanted, name) })
+        })
         .collect()
 }
