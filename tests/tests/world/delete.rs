@@ -9,7 +9,7 @@ async fn a_deleted_manifest_takes_everything_with_it_the_members_before_what_pat
     let world = World::with(manifest(2)).await;
     world.api.with(|store| store.delete(&manifest_key(), &Deletion::default()).map(drop)).unwrap();
     world.pass(120).await;
-    let kept = ["rolebindings postgres-pod", "serviceaccounts postgres-pod"];
+    let kept = ["serviceaccounts postgres-pod", "rolebindings postgres-pod"];
     assert_eq!(world.objects(), kept, "what all clusters share stays");
     let state = world.api.state();
     let deleted = state.journal.iter().filter(|call| call.verb == Verb::Delete && call.changed);
