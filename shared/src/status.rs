@@ -174,16 +174,20 @@ fn is_hindered(found: &Findings<'_>) -> bool {
     waits || !found.problems.is_empty()
 }
 
-/// Whether the same generation has been worked on for longer than the deadline, with no step since.
+/// Whether the same generation has been worked on for longer than the deadline, with no step since. What was called
+/// failed stays so until there is a step: else it would be called so for one look in ten minutes.
 fn is_overdue(old: &PostgresqlStatus, found: &Findings<'_>) -> bool {
     let conditions = old.conditions.iter().flatten();
-    let since = conditions
-        .filter(|condition| matches!(condition.type_.as_str(), RECONCILING | STALLED))
-        .filter(|condition| condition.observed_generation == Some(found.generation))
-        .map(|condition| condition.last_transition_time.0)
-        .min();
+    let here = conditions.filter(|condition| condition.observed_generation == Some(found.generation));
+    let since = |type_: &str| {
+        let mut of_type = here.clone().filter(|condition| condition.type_ == type_);
+        of_type.next().map(|condition| condition.last_transition_time.0)
+    };
     let last_step = old.last_step.as_ref().and_then(|step| step.at.parse::<Timestamp>().ok());
-    since
+    if let Some(stalled) = since(STALLED) {
+        return last_step.is_none_or(|at| at <= stalled);
+    }
+    since(RECONCILING)
         .map(|since| last_step.map_or(since, |at| at.max(since)))
         .is_some_and(|since| found.now > after(since, PROGRESS_DEADLINE))
 }
@@ -302,6 +306,8 @@ mod tests {
         assert_eq!(shows(&failing), "Updating Ready=False/ReconcileError Reconciling=True/ReconcileError");
         let later = next(&failing, 1, &Step::Settled, &problems, "2026-01-01T00:11:00Z");
         assert_eq!(shows(&later), "UpdateFailed Ready=False/ReconcileError Stalled=True/ReconcileError");
+        let and_then = next(&later, 1, &Step::Settled, &problems, "2026-01-01T00:12:00Z");
+        assert_eq!(and_then, later, "failed stays failed while nothing is done");
     }
 
     #[test]
