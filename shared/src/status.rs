@@ -51,9 +51,22 @@ pub fn of_cluster(old: &PostgresqlStatus, cluster: &Cluster, found: &Findings<'_
     }
 }
 
-/// The status at the moment at which a new generation is seen: a word for work, everything else as it was.
-pub fn begun(old: &PostgresqlStatus) -> PostgresqlStatus {
-    PostgresqlStatus { postgres_cluster_status: Some(word_for_work(old)), ..old.clone() }
+/// The status at the moment at which a new generation is seen: a word for work, and conditions that say the same. Were
+/// they as before, Flux would call the new generation done.
+pub fn begun(old: &PostgresqlStatus, generation: i64, now: Timestamp) -> PostgresqlStatus {
+    let situation = Situation {
+        word: word_for_work(old),
+        ready: "Unknown",
+        reason: "NewGeneration",
+        message: "the operator has begun to work on this generation".to_owned(),
+        progress: Progress::Reconciling,
+    };
+    PostgresqlStatus {
+        postgres_cluster_status: Some(situation.word),
+        observed_generation: Some(generation),
+        conditions: Some(conditions(old, &situation, generation, now)),
+        ..old.clone()
+    }
 }
 
 /// `Creating` until it has run once, `Updating` after that.
@@ -179,16 +192,20 @@ fn is_hindered(found: &Findings<'_>) -> bool {
     waits || !found.problems.is_empty()
 }
 
-/// Whether the same generation has been worked on for longer than the deadline, with no step since.
+/// Whether the same generation has been worked on for longer than the deadline, with no step since. What was called
+/// failed stays so until there is a step: else it would be called so for one look in ten minutes.
 fn is_overdue(old: &PostgresqlStatus, found: &Findings<'_>) -> bool {
     let conditions = old.conditions.iter().flatten();
-    let since = conditions
-        .filter(|condition| matches!(condition.type_.as_str(), RECONCILING | STALLED))
-        .filter(|condition| condition.observed_generation == Some(found.generation))
-        .map(|condition| condition.last_transition_time.0)
-        .min();
+    let here = conditions.filter(|condition| condition.observed_generation == Some(found.generation));
+    let since = |type_: &str| {
+        let mut of_type = here.clone().filter(|condition| condition.type_ == type_);
+        of_type.next().map(|condition| condition.last_transition_time.0)
+    };
     let last_step = old.last_step.as_ref().and_then(|step| step.at.parse::<Timestamp>().ok());
-    since
+    if let Some(stalled) = since(STALLED) {
+        return last_step.is_none_or(|at| at <= stalled);
+    }
+    since(RECONCILING)
         .map(|since| last_step.map_or(since, |at| at.max(since)))
         .is_some_and(|since| found.now > after(since, PROGRESS_DEADLINE))
 }
@@ -302,6 +319,15 @@ mod tests {
     }
 
     #[test]
+    fn a_new_generation_is_under_way_for_every_reader_at_once() {
+        let done = next(&PostgresqlStatus::default(), 1, &Step::Settled, &[], "2026-01-01T00:00:00Z");
+        let begun = begun(&done, 2, at("2026-01-01T00:02:00Z"));
+        assert_eq!(shows(&begun), "Updating Ready=Unknown/NewGeneration Reconciling=True/NewGeneration");
+        assert_eq!(begun.observed_generation, Some(2));
+        assert!(begun.conditions.iter().flatten().all(|condition| condition.observed_generation == Some(2)));
+    }
+
+    #[test]
     fn nothing_changes_when_nothing_changed() {
         let done = next(&PostgresqlStatus::default(), 1, &Step::Settled, &[], "2026-01-01T00:00:00Z");
         assert_eq!(next(&done, 1, &Step::Settled, &[], "2026-01-01T09:00:00Z"), done);
@@ -315,6 +341,8 @@ mod tests {
         assert_eq!(shows(&failing), "Updating Ready=False/ReconcileError Reconciling=True/ReconcileError");
         let later = next(&failing, 1, &Step::Settled, &problems, "2026-01-01T00:11:00Z");
         assert_eq!(shows(&later), "UpdateFailed Ready=False/ReconcileError Stalled=True/ReconcileError");
+        let and_then = next(&later, 1, &Step::Settled, &problems, "2026-01-01T00:12:00Z");
+        assert_eq!(and_then, later, "failed stays failed while nothing is done");
     }
 
     #[test]

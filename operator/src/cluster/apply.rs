@@ -27,45 +27,63 @@ use super::{Error, adopt, credentials, user_lists};
 /// The name under which the operator owns fields.
 pub(super) const FIELD_MANAGER: &str = ownership::MANAGER;
 
-/// Writes what differs. What the API server answers about the StatefulSet is the base of the next step.
+/// Writes what differs. What the API server answers about the StatefulSet is the base of the next step. One object that
+/// is refused keeps no other from being written; all refusals are told.
 pub(super) async fn objects(
     differences: &[Difference],
     desired: &Resources,
     seen: &Seen,
     ctx: &Context,
-) -> Result<Applied, Error> {
+) -> Result<Applied, Vec<Error>> {
     let mut applied = Applied { stateful_set: seen.observed.stateful_set.clone() };
     let strangers = adopt::strangers(differences, seen);
+    let mut refused = Vec::new();
     for difference in differences {
-        if strangers.contains(&difference.object) {
-            adopt::object(&difference.object, ctx).await?;
-        }
         let field = difference.field.as_deref().unwrap_or("(missing)");
         tracing::info!(object = %difference.object, field, "applying");
-        match difference.object.kind {
-            Kind::ServiceAccount => drop(apply::<ServiceAccount>(difference, ctx).await?),
-            Kind::RoleBinding => drop(apply::<RoleBinding>(difference, ctx).await?),
-            Kind::Service => drop(apply::<Service>(difference, ctx).await?),
-            Kind::Endpoints => drop(apply::<Endpoints>(difference, ctx).await?),
-            Kind::PodDisruptionBudget => drop(apply::<PodDisruptionBudget>(difference, ctx).await?),
-            Kind::Deployment => drop(apply::<Deployment>(difference, ctx).await?),
-            Kind::CronJob => drop(apply::<CronJob>(difference, ctx).await?),
-            Kind::FabricEventStream => drop(apply::<FabricEventStream>(difference, ctx).await?),
-            Kind::Secret if user_lists::is_one(difference, desired) => {
-                user_lists::keep(difference, desired, seen, ctx).await?;
+        let written = async {
+            if strangers.contains(&difference.object) {
+                adopt::object(&difference.object, ctx).await?;
             }
-            Kind::Secret => credentials::keep(difference, desired, seen, ctx).await?,
-            Kind::StatefulSet if difference.effect == Effect::ReplaceStatefulSet => {
-                orphan(difference, seen, ctx).await?;
-                applied.stateful_set = None;
-            }
-            Kind::StatefulSet => {
-                applied.stateful_set =
-                    Some(stateful_set_as_seen(&apply::<StatefulSet>(difference, ctx).await?));
-            }
+            object(difference, desired, seen, &mut applied, ctx).await
+        };
+        if let Err(error) = written.await {
+            refused.push(error);
         }
     }
-    Ok(applied)
+    if refused.is_empty() { Ok(applied) } else { Err(refused) }
+}
+
+/// Writes one object.
+async fn object(
+    difference: &Difference,
+    desired: &Resources,
+    seen: &Seen,
+    applied: &mut Applied,
+    ctx: &Context,
+) -> Result<(), Error> {
+    match difference.object.kind {
+        Kind::ServiceAccount => drop(apply::<ServiceAccount>(difference, ctx).await?),
+        Kind::RoleBinding => drop(apply::<RoleBinding>(difference, ctx).await?),
+        Kind::Service => drop(apply::<Service>(difference, ctx).await?),
+        Kind::Endpoints => drop(apply::<Endpoints>(difference, ctx).await?),
+        Kind::PodDisruptionBudget => drop(apply::<PodDisruptionBudget>(difference, ctx).await?),
+        Kind::Deployment => drop(apply::<Deployment>(difference, ctx).await?),
+        Kind::CronJob => drop(apply::<CronJob>(difference, ctx).await?),
+        Kind::FabricEventStream => drop(apply::<FabricEventStream>(difference, ctx).await?),
+        Kind::Secret if user_lists::is_one(difference, desired) => {
+            user_lists::keep(difference, desired, seen, ctx).await?;
+        }
+        Kind::Secret => credentials::keep(difference, desired, seen, ctx).await?,
+        Kind::StatefulSet if difference.effect == Effect::ReplaceStatefulSet => {
+            orphan(difference, seen, ctx).await?;
+            applied.stateful_set = None;
+        }
+        Kind::StatefulSet => {
+            applied.stateful_set = Some(stateful_set_as_seen(&apply::<StatefulSet>(difference, ctx).await?));
+        }
+    }
+    Ok(())
 }
 
 /// Server-side apply of one object.

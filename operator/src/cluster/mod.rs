@@ -56,6 +56,13 @@ impl Outcome {
         self.problems.push(told(&error));
         false
     }
+
+    /// Keeps the problems of objects that could not be written.
+    fn refused(&mut self, errors: Vec<Error>) {
+        for error in errors {
+            self.record(Err(error));
+        }
+    }
 }
 
 /// Brings one cluster one step nearer to its manifest.
@@ -90,6 +97,9 @@ fn place<K: kube::Resource>(manifest: &K) -> String {
 
 /// The life of a cluster that is to stay.
 async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
+    if ctx.stores.is_behind(manifest) {
+        return Ok(Action::requeue(CATCH_UP));
+    }
     let config = ctx.config();
     let references = observe::references(manifest, &config, ctx).await?;
     let cluster = match Cluster::resolve(manifest, &config, &references) {
@@ -108,13 +118,13 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     let (differences, streams) = streams::parted(plan::between(&seen.resources, &desired));
 
     let written = async {
-        adopt::pods(&recognised, ctx).await?;
+        adopt::pods(&recognised, ctx).await.map_err(|error| vec![error])?;
         apply::objects(&differences, &desired, &seen, ctx).await
     };
     let applied = match written.await {
         Ok(applied) => applied,
-        Err(error) => {
-            outcome.record(Err(error));
+        Err(refused) => {
+            outcome.refused(refused);
             let next = Step::Wait { reason: WaitReason::Objects, until: ctx.now() };
             return report::status(manifest, &cluster, &next, &outcome, ctx).await;
         }
@@ -134,7 +144,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         // After an act the world is another one, and the primary perhaps, too: the next look provisions.
         match provision::database(&cluster, &seen, ctx).await {
             Ok(Provisioned::Everything) if streams_known && streams::can_run(&cluster, &seen) => {
-                outcome.record(apply::objects(&streams, &desired, &seen, ctx).await.map(drop));
+                outcome.refused(apply::objects(&streams, &desired, &seen, ctx).await.err().unwrap_or_default());
             }
             provisioned => drop(outcome.record(provisioned.map(drop))),
         }
@@ -174,6 +184,9 @@ pub fn error_policy(_: Arc<Manifest>, error: &Error, ctx: Arc<Context>) -> Actio
     tracing::warn!(error = told(error), "reconcile failed");
     Action::requeue(RETRY)
 }
+
+/// The pause until a store has caught up with what we wrote ourselves.
+const CATCH_UP: Duration = Duration::from_millis(250);
 
 /// The pause after a failed reconcile.
 const RETRY: Duration = Duration::from_secs(5);

@@ -35,7 +35,7 @@ pub(super) async fn begun(manifest: &Postgresql, ctx: &Context) -> Result<(), Er
     if old.observed_generation == generation && old.postgres_cluster_status.is_some() {
         return Ok(());
     }
-    let status = PostgresqlStatus { observed_generation: generation, ..status::begun(&old) };
+    let status = without_step(status::begun(&old, generation.unwrap_or_default(), ctx.now()));
     if old.postgres_cluster_status.is_none() {
         let note = "the operator has begun to make the cluster";
         ctx.events.normal(&manifest.object_ref(&()), Reason::Create, note).await;
@@ -57,13 +57,20 @@ pub(super) async fn status(
     let findings = Findings { generation, step, problems: &outcome.problems, taken, now: ctx.now() };
     let new = status::of_cluster(&old, cluster, &findings);
     if new != old {
-        write(manifest, &new, ctx).await?;
+        let changed = if outcome.taken.is_some() { new.clone() } else { without_step(new.clone()) };
+        write(manifest, &changed, ctx).await?;
         tell(manifest, &new, step, outcome, ctx).await;
     }
     if let Some(word) = new.postgres_cluster_status {
         ctx.metrics.cluster_is(&place(manifest), word.as_str());
     }
     Ok(next_look(manifest, &new, step, outcome, ctx))
+}
+
+/// A status that leaves the last step as it stands: only whoever took a step writes one, so that another operator with an
+/// older view does not take back what the waits of the rollout rest on.
+fn without_step(status: PostgresqlStatus) -> PostgresqlStatus {
+    PostgresqlStatus { last_step: None, ..status }
 }
 
 /// The events of a reconcile: the act, and the passage to another word.
@@ -129,7 +136,7 @@ async fn refuse<K: Resource<DynamicType = ()>>(
     ctx: &Context,
 ) -> Result<Action, Error> {
     if *old != new {
-        write(manifest, &new, ctx).await?;
+        write(manifest, &without_step(new.clone()), ctx).await?;
         ctx.events.warning(&about, Reason::Invalid, message_of(&new)).await;
     }
     ctx.metrics.cluster_is(&place(manifest), StatusWord::Invalid.as_str());
@@ -147,7 +154,11 @@ async fn write<K: Resource<DynamicType = ()>>(
     let patch = Patch::Merge(json!({ "status": status }));
     match raw(manifest, ctx).patch_status(&manifest.name_any(), &PatchParams::default(), &patch).await {
         Err(kube::Error::Api(error)) if error.is_not_found() => Ok(()),
-        result => result.map(drop).map_err(Error::kubernetes("write the status")),
+        Err(source) => Err(Error::kubernetes("write the status")(source)),
+        Ok(written) => {
+            ctx.stores.wrote(&written);
+            Ok(())
+        }
     }
 }
 

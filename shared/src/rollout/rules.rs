@@ -113,7 +113,7 @@ fn configuration(look: &Look<'_>) -> Option<Step> {
 }
 
 fn configuration_is_read(look: &Look<'_>) -> Option<Step> {
-    taken_moments_ago(look, &Step::PatchConfig(serde_json::Value::Null))
+    taken_moments_ago(look, &Step::PatchConfig(serde_json::Value::Null), 1)
 }
 
 fn members_stream(look: &Look<'_>) -> Option<Step> {
@@ -135,15 +135,25 @@ fn pending_restart(look: &Look<'_>) -> Option<Step> {
     let member = ready.or(leader).or_else(|| members.replicas().find(|member| waits(look, member)))?;
     let restart = Step::Restart { member: member.name.clone() };
     // A member tells that it has been restarted only in Patroni's next loop.
-    Some(taken_moments_ago(look, &restart).unwrap_or(restart))
+    let wait = somebody_may_not_have_told(look).or_else(|| taken_moments_ago(look, &restart, 1));
+    Some(wait.unwrap_or(restart))
 }
 
-/// The wait for Patroni's next loop, if `step` was the last one taken and the loop has not come since.
-fn taken_moments_ago(look: &Look<'_>, step: &Step) -> Option<Step> {
+/// The wait for members that may yet tell that they wait for a restart. Each reads the configuration in one of its loops
+/// and tells what came of it in the next; the member that was asked to change it is a loop ahead of all others, and that
+/// is the primary: whoever does not wait restarts it out of turn.
+fn somebody_may_not_have_told(look: &Look<'_>) -> Option<Step> {
+    let members = &look.seen.patroni.as_ref()?.members;
+    let silent = members.members.iter().any(|member| !member.pending_restart);
+    taken_moments_ago(look, &Step::PatchConfig(serde_json::Value::Null), 2).filter(|_| silent)
+}
+
+/// The wait until Patroni has had so many loops, if `step` was the last one taken and they have not come since.
+fn taken_moments_ago(look: &Look<'_>, step: &Step, loops: u64) -> Option<Step> {
     let (last, at) = look.seen.last_step.as_ref()?;
     let config = &look.seen.patroni.as_ref()?.config;
     let loop_wait = config.get("loop_wait").and_then(|seconds| seconds.as_u64()).unwrap_or(10);
-    let read = after(*at, Duration::from_secs(loop_wait + 2));
+    let read = after(*at, Duration::from_secs(loop_wait.saturating_mul(loops).saturating_add(2)));
     let moments_ago = *last == step.to_string() && look.now < read;
     moments_ago.then_some(Step::Wait { reason: WaitReason::ConfigLoop, until: read })
 }

@@ -283,6 +283,20 @@ fn replicas_restart_before_the_primary() {
 }
 
 #[test]
+fn nobody_is_restarted_before_every_member_has_had_the_time_to_tell() {
+    let mut story = Story::of(2);
+    // The primary was asked to change the configuration and is a loop ahead of its replica.
+    story.member(0, |member| member.pending_restart = true);
+    story.seen.last_step = Some(("patch configuration".into(), "2026-01-01T11:59:45Z".parse().unwrap()));
+    assert_eq!(story.step(), "waiting for Patroni to read its configuration");
+    story.member(1, |member| member.pending_restart = true);
+    assert_eq!(story.step(), "restart demo-1");
+    story.member(1, |member| member.pending_restart = false);
+    story.seen.last_step = Some(("patch configuration".into(), "2026-01-01T11:59:30Z".parse().unwrap()));
+    assert_eq!(story.step(), "restart demo-0");
+}
+
+#[test]
 fn a_member_is_not_restarted_again_before_patroni_has_noticed() {
     let mut story = Story::of(2);
     story.member(1, |member| member.pending_restart = true);

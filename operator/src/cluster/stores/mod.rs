@@ -13,6 +13,7 @@
 mod changes;
 mod follow;
 mod trim;
+mod written;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -39,6 +40,7 @@ use tokio::task::JoinSet;
 
 pub use changes::Changes;
 use follow::{Follow, Owner};
+use written::Written;
 
 /// A manifest as it is watched: one that cannot be decoded is an error of its own and stops no watch.
 pub type Manifest = DeserializeGuard<Postgresql>;
@@ -135,6 +137,7 @@ pub struct Stores {
     /// Nodes, as far as they say whether a cluster has to leave them. Empty where the operator may not read them.
     pub nodes: Store<Node>,
     watches: Arc<JoinSet<()>>,
+    written: Written,
 }
 
 impl Stores {
@@ -164,6 +167,7 @@ impl Stores {
             role_bindings: start.named(&scope.role_binding),
             manifests: manifests.clone(),
             watches: Arc::default(),
+            written: Written::default(),
         };
         (Self { watches: Arc::new(watches), ..stores }, changes)
     }
@@ -186,6 +190,16 @@ impl Stores {
             self.role_bindings.wait_until_ready(),
         );
         ready.map(drop).map_err(|_| StoreGone)
+    }
+
+    /// Whether we have written to a manifest since it was as it is here.
+    pub(super) fn is_behind(&self, manifest: &Postgresql) -> bool {
+        self.written.is_ahead_of(manifest)
+    }
+
+    /// Takes note of what the API server answered to a write to a manifest.
+    pub(super) fn wrote<K: Resource>(&self, manifest: &K) {
+        self.written.note(manifest);
     }
 
     /// How many watches are running.

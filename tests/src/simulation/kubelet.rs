@@ -1,0 +1,145 @@
+//! The nodes: a pod gets a node and an address, its image is pulled, its containers run, it becomes ready, it ends.
+//!
+//! An image may be one that cannot be pulled. A pod is ready when what runs in it says so: its Postgres is up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::fake_api::{Key, Store};
+
+use super::Patroni;
+use super::clock::after;
+
+/// The nodes.
+#[derive(Clone, Debug)]
+pub struct Kubelet {
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// Seconds until a pod's containers run.
+    pub start: u64,
+    /// Seconds until a pod that was asked to end has ended.
+    pub end: u64,
+    /// Images that cannot be pulled.
+    pub broken_images: BTreeSet<String>,
+    addresses: u64,
+    deadlines: BTreeMap<String, Timestamp>,
+}
+
+impl Default for Kubelet {
+    fn default() -> Self {
+        Self {
+            nodes: 3,
+            start: 3,
+            end: 2,
+            broken_images: BTreeSet::new(),
+            addresses: 0,
+            deadlines: BTreeMap::new(),
+        }
+    }
+}
+
+impl Kubelet {
+    pub(super) fn tick(&mut self, store: &mut Store, patroni: &Patroni, now: Timestamp) {
+        let pods: Vec<(Key, Arc<Value>)> =
+            store.all("", "pods", "").map(|(key, pod)| (key.clone(), Arc::clone(pod))).collect();
+        let mut living = BTreeSet::new();
+        for (key, pod) in pods {
+            let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+            if pod["metadata"]["deletionTimestamp"].is_string() {
+                self.ending(store, &key, format!("{uid} ends"), &mut living, now);
+            } else {
+                self.living(store, patroni, &key, &pod, now);
+                living.insert(uid);
+            }
+        }
+        self.deadlines.retain(|uid, _| living.contains(uid));
+    }
+
+    fn ending(
+        &mut self,
+        store: &mut Store,
+        key: &Key,
+        name: String,
+        living: &mut BTreeSet<String>,
+        now: Timestamp,
+    ) {
+        let due = *self.deadlines.entry(name.clone()).or_insert_with(|| after(now, self.end));
+        if due <= now {
+            store.end(key);
+        } else {
+            living.insert(name);
+        }
+    }
+
+    fn living(&mut self, store: &mut Store, patroni: &Patroni, key: &Key, pod: &Value, now: Timestamp) {
+        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        let due = *self.deadlines.entry(uid.clone()).or_insert_with(|| after(now, self.start));
+        if pod["spec"]["nodeName"].is_null() {
+            let ordinal = key.name.rsplit_once('-').and_then(|(_, text)| text.parse::<usize>().ok());
+            let node = format!("node-{}", ordinal.unwrap_or_default() % self.nodes);
+            store.edit(key, |pod| pod["spec"]["nodeName"] = json!(node));
+        }
+        if due > now {
+            return;
+        }
+        let broken = containers(pod).any(|container| {
+            container["image"].as_str().is_some_and(|image| self.broken_images.contains(image))
+        });
+        let status = match (broken, pod["status"]["podIP"].as_str()) {
+            (true, _) => self.waiting(pod),
+            (false, address) => {
+                let address = address.map(str::to_owned).unwrap_or_else(|| self.address());
+                running(pod, &address, patroni.is_up(&uid) || !is_database(pod), now)
+            }
+        };
+        if pod["status"] != status {
+            store.edit(key, |pod| pod["status"] = status);
+        }
+    }
+
+    fn address(&mut self) -> String {
+        self.addresses += 1;
+        format!("10.2.{}.{}", self.addresses / 250, self.addresses % 250 + 1)
+    }
+
+    fn waiting(&self, pod: &Value) -> Value {
+        let reason = |container: &Value| match container["image"].as_str() {
+            Some(image) if self.broken_images.contains(image) => "ImagePullBackOff",
+            _ => "ContainerCreating",
+        };
+        let statuses: Vec<Value> = containers(pod)
+            .map(|one| {
+                json!({"name": one["name"], "image": one["image"], "imageID": "", "ready": false,
+                "restartCount": 0, "state": {"waiting": {"reason": reason(one)}}})
+            })
+            .collect();
+        json!({"phase": "Pending", "containerStatuses": statuses,
+            "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]})
+    }
+}
+
+fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    pod["spec"]["containers"].as_array().into_iter().flatten()
+}
+
+/// Whether Postgres runs in a pod.
+fn is_database(pod: &Value) -> bool {
+    containers(pod).any(|container| container["name"] == "postgres")
+}
+
+fn running(pod: &Value, address: &str, ready: bool, now: Timestamp) -> Value {
+    let began = pod["status"]["startTime"].as_str().map(str::to_owned);
+    let began = began.unwrap_or_else(|| crate::fake_api::seconds(now));
+    let statuses: Vec<Value> = containers(pod)
+        .map(|one| {
+            json!({"name": one["name"], "image": one["image"], "imageID": "", "ready": ready,
+            "restartCount": 0, "state": {"running": {"startedAt": began}}})
+        })
+        .collect();
+    let ready = if ready { "True" } else { "False" };
+    json!({"phase": "Running", "podIP": address, "startTime": began, "containerStatuses": statuses,
+        "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": ready}]})
+}

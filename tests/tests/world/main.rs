@@ -1,0 +1,11 @@
+//! Stories in memory: the real operator over an API server, Patroni and databases that are simulated, in virtual time.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may be blunt")]
+
+mod crash_points;
+mod database;
+mod delete;
+mod faults;
+mod invariants;
+mod rollout;
+mod world;

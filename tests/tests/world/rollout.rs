@@ -1,0 +1,175 @@
+//! What happens to the members, and in which order.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tests::simulation::patroni::Version;
+
+use crate::world::{World, manifest};
+
+#[tokio::test(start_paused = true)]
+async fn a_new_cluster_comes_up_with_its_roles_and_says_so() {
+    let world = World::with(manifest(2)).await;
+    assert_eq!(world.word(), "Running");
+    assert_eq!(world.pods(), ["demo-0", "demo-1"]);
+    assert_eq!(world.leader(), "demo-0");
+    let servers = world.servers.lock().unwrap();
+    let catalog = &servers.catalogs["demo.default.svc"];
+    assert!(catalog.roles.contains_key(&"app".parse().unwrap()));
+    assert!(catalog.databases.contains_key(&"app".parse().unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settled_cluster_is_left_alone() {
+    let world = World::with(manifest(2)).await;
+    world.pass(4000).await;
+    assert_eq!(world.writes(), 0);
+    assert!(world.acts().is_empty());
+    assert!(world.servers.lock().unwrap().statements.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_image_takes_replicas_first_hands_over_once_and_takes_the_old_primary_last() {
+    let world = World::with(manifest(3)).await;
+    world.patch(json!({"dockerImage": "spilo:2"}));
+    world.settle().await;
+    assert_eq!(
+        world.acts(),
+        ["recreate demo-1", "recreate demo-2", "switchover demo-0 to demo-1", "recreate demo-0"]
+    );
+    assert_eq!(world.word(), "Running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reloadable_parameter_restarts_nothing() {
+    let world = World::with(manifest(2)).await;
+    world.patch(json!({"postgresql": {"parameters": {"work_mem": "8MB"}}}));
+    world.settle().await;
+    assert_eq!(world.acts(), ["patch configuration"]);
+    assert_eq!(world.in_force("work_mem"), ["8MB", "8MB"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parameter_that_grows_restarts_replicas_first_and_each_member_once() {
+    for version in [Version::Three, Version::Four] {
+        let world = World::with(manifest(3)).await;
+        world.nature.lock().unwrap().patroni.version = version;
+        world.patch(json!({"postgresql": {"parameters": {"max_connections": "200"}}}));
+        world.settle().await;
+        assert_eq!(
+            world.acts(),
+            ["patch configuration", "restart demo-1", "restart demo-2", "restart demo-0"],
+            "{version:?}"
+        );
+        assert_eq!(world.in_force("max_connections"), ["200", "200", "200"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parameter_that_shrinks_restarts_the_primary_first_where_patroni_says_why() {
+    let world = World::with(manifest(3)).await;
+    world.patch(json!({"postgresql": {"parameters": {"max_connections": "50"}}}));
+    world.settle().await;
+    assert_eq!(world.acts(), ["patch configuration", "restart demo-0", "restart demo-1", "restart demo-2"]);
+    assert_eq!(world.in_force("max_connections"), ["50", "50", "50"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parameter_that_shrinks_is_in_force_everywhere_even_where_patroni_does_not_say_why() {
+    let world = World::with(manifest(2)).await;
+    world.nature.lock().unwrap().patroni.version = Version::Three;
+    world.patch(json!({"postgresql": {"parameters": {"max_connections": "50"}}}));
+    world.settle().await;
+    assert_eq!(world.in_force("max_connections"), ["50", "50"]);
+    let of_primary = world.acts().iter().filter(|act| *act == "restart demo-0").count();
+    assert_eq!(of_primary, 1, "{:?}", world.acts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parameter_of_the_pods_environment_is_a_rolling_update() {
+    let world = World::with(manifest(2)).await;
+    world.patch(json!({"postgresql": {"parameters": {"shared_buffers": "64MB"}}}));
+    world.settle().await;
+    assert_eq!(world.acts(), ["recreate demo-1", "switchover demo-0 to demo-1", "recreate demo-0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_is_scaled_out_in_to_nothing_and_back() {
+    let world = World::with(manifest(2)).await;
+    for (members, expected) in [
+        (3, vec!["demo-0", "demo-1", "demo-2"]),
+        (1, vec!["demo-0"]),
+        (0, vec![]),
+        (2, vec!["demo-0", "demo-1"]),
+    ] {
+        world.patch(json!({ "numberOfInstances": members }));
+        world.settle().await;
+        assert_eq!(world.pods(), expected);
+        assert_eq!(world.word(), "Running", "{members} members: {:#}", world.status());
+    }
+    assert!(world.acts().is_empty(), "{:?}", world.acts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_primary_that_is_scaled_away_hands_over_first() {
+    let world = World::with(manifest(2)).await;
+    world.patch(json!({"dockerImage": "spilo:2"}));
+    world.settle().await;
+    assert_eq!(world.leader(), "demo-1");
+    world.forget();
+    world.patch(json!({"numberOfInstances": 1}));
+    world.settle().await;
+    assert_eq!(world.acts(), ["switchover demo-1 to demo-0"]);
+    assert_eq!(world.pods(), ["demo-0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_image_by_configuration_reaches_clusters_that_name_none() {
+    let mut plain = manifest(2);
+    plain["spec"].as_object_mut().unwrap().remove("dockerImage");
+    let world = World::with(plain).await;
+    world.configure(|config| config.general.docker_image = "spilo:by-configuration".to_owned());
+    world.settle().await;
+    assert_eq!(world.acts(), ["recreate demo-1", "switchover demo-0 to demo-1", "recreate demo-0"]);
+    let pod = world.object("", "pods", "demo-0");
+    assert_eq!(pod["spec"]["containers"][0]["image"], "spilo:by-configuration");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_cannot_be_pulled_stops_at_one_replica_and_reverting_it_heals() {
+    let world = World::with(manifest(3)).await;
+    world.nature.lock().unwrap().kubelet.broken_images.insert("spilo:broken".to_owned());
+    world.patch(json!({"dockerImage": "spilo:broken"}));
+    world.pass(1500).await;
+    assert_eq!(world.acts(), ["recreate demo-1"]);
+    assert_eq!(world.leader(), "demo-0");
+    assert_eq!(world.word(), "UpdateFailed", "{:#}", world.status());
+    let message = world.status()["conditions"][0]["message"].to_string();
+    assert!(message.contains("demo-1") && message.contains("ImagePullBackOff"), "{message}");
+    world.patch(json!({"dockerImage": "spilo:1"}));
+    world.settle().await;
+    assert_eq!(world.acts(), ["recreate demo-1", "recreate demo-1"]);
+    assert_eq!(world.word(), "Running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lagging_controller_of_stateful_sets_never_makes_a_new_pod_from_the_old_template() {
+    let world = World::with(manifest(2)).await;
+    world.nature.lock().unwrap().stateful_sets.lag = Duration::from_secs(25);
+    world.patch(json!({"dockerImage": "spilo:2"}));
+    world.settle().await;
+    assert_eq!(world.acts(), ["recreate demo-1", "switchover demo-0 to demo-1", "recreate demo-0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_primary_whose_pod_goes_is_replaced_and_nothing_else_happens() {
+    let world = World::with(manifest(2)).await;
+    world.api.with(|store| {
+        let key = tests::fake_api::Key::new("", "pods", "default", "demo-0");
+        store.delete(&key, &tests::fake_api::Deletion::default()).unwrap();
+    });
+    world.settle().await;
+    assert_eq!(world.leader(), "demo-1");
+    assert!(world.acts().is_empty());
+    assert_eq!(world.word(), "Running");
+}
