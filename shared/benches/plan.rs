@@ -4,15 +4,18 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may be blunt")]
 
-use std::fs;
-use std::path::Path;
+#[path = "../tests/cases/mod.rs"]
+mod cases;
+#[path = "../tests/stored/mod.rs"]
+mod stored;
 
 use divan::{Bencher, black_box};
-use shared::api::{OperatorConfiguration, Postgresql};
-use shared::build::{Resources, build};
+use shared::api::Postgresql;
+use shared::build::build;
 use shared::cluster::{Cluster, References};
 use shared::config::OperatorConfig;
 use shared::plan;
+use stored::stored;
 
 /// The largest manifest of the golden cases, and the configuration that sets most.
 const MANIFESTS: &[&str] = &["minimal", "sidecars", "complete"];
@@ -21,22 +24,21 @@ fn main() {
     divan::main();
 }
 
-fn golden(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/golden").join(path))
-        .unwrap()
+fn configuration() -> OperatorConfig {
+    cases::configuration("custom")
 }
 
-fn configuration() -> OperatorConfig {
-    let resource: OperatorConfiguration =
-        serde_saphyr::from_str(&golden("configurations/custom.yaml")).unwrap();
-    OperatorConfig::from_resource(&resource).unwrap()
+/// A manifest as it is stored.
+fn manifest(name: &str) -> Postgresql {
+    let mut manifest = written(name);
+    manifest.metadata.uid = Some("42".into());
+    manifest.metadata.namespace = Some("default".into());
+    manifest
 }
 
 /// A golden manifest; `complete` is all that can stand in one cluster together, of several of them.
-fn manifest(name: &str) -> Postgresql {
-    let read = |name: &str| -> Postgresql {
-        serde_saphyr::from_str(&golden(&format!("manifests/{name}.yaml"))).unwrap()
-    };
+fn written(name: &str) -> Postgresql {
+    let read = cases::manifest;
     if name != "complete" {
         return read(name);
     }
@@ -58,10 +60,7 @@ fn manifest(name: &str) -> Postgresql {
 }
 
 fn resolved(manifest: &Postgresql, config: &OperatorConfig) -> Cluster {
-    let mut manifest = manifest.clone();
-    manifest.metadata.uid = Some("42".into());
-    manifest.metadata.namespace = Some("default".into());
-    match Cluster::resolve(&manifest, config, &References::unread()) {
+    match Cluster::resolve(manifest, config, &References::unread()) {
         Ok(cluster) => cluster,
         Err(errors) => unreachable!("{errors}"),
     }
@@ -71,7 +70,7 @@ fn resolved(manifest: &Postgresql, config: &OperatorConfig) -> Cluster {
 #[divan::bench(args = MANIFESTS)]
 fn resolve_build_and_compare(bencher: Bencher<'_, '_>, name: &str) {
     let (manifest, config) = (manifest(name), configuration());
-    let current: Resources = build(&resolved(&manifest, &config));
+    let current = stored(&build(&resolved(&manifest, &config)));
     bencher.bench_local(|| {
         let desired = build(&resolved(black_box(&manifest), &config));
         plan::between(&current, &desired)
@@ -93,5 +92,7 @@ fn build_objects(bencher: Bencher<'_, '_>, name: &str) {
 #[divan::bench(args = MANIFESTS)]
 fn compare(bencher: Bencher<'_, '_>, name: &str) {
     let resources = build(&resolved(&manifest(name), &configuration()));
-    bencher.bench_local(|| plan::between(black_box(&resources), black_box(&resources)));
+    let current = stored(&resources);
+    assert_eq!(plan::between(&current, &resources), []);
+    bencher.bench_local(|| plan::between(black_box(&current), black_box(&resources)));
 }

@@ -1,6 +1,9 @@
 //! Every annotation we write or heed.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use regex::Regex;
 
 use crate::config::OperatorConfig;
 
@@ -39,13 +42,34 @@ pub type AnnotationMap = BTreeMap<String, String>;
 /// The manifest's annotations that tools which stop workloads out of hours read on the workloads themselves. A pattern
 /// that is no regular expression matches nothing; admission of the configuration refuses it.
 pub fn downscaler(own: Option<&AnnotationMap>, config: &OperatorConfig) -> AnnotationMap {
+    let Some(own) = own.filter(|own| !own.is_empty()) else { return AnnotationMap::new() };
     let patterns = config.kubernetes.downscaler_annotations.iter();
-    let patterns: Vec<regex::Regex> = patterns.filter_map(|text| regex::Regex::new(text).ok()).collect();
-    own.into_iter()
-        .flatten()
+    let patterns: Vec<Arc<Regex>> = patterns.filter_map(|text| compiled(text)).collect();
+    own.iter()
         .filter(|(key, _)| patterns.iter().any(|pattern| pattern.is_match(key)))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
+}
+
+/// Patterns that were compiled before: a configuration has few, every look at every cluster needs them, and compiling
+/// one takes as long as a tenth of a look.
+static COMPILED: RwLock<BTreeMap<String, Option<Arc<Regex>>>> = RwLock::new(BTreeMap::new());
+
+/// How many patterns are kept; configurations come and go.
+const MOST_COMPILED: usize = 100;
+
+fn compiled(text: &str) -> Option<Arc<Regex>> {
+    let known = COMPILED.read().ok().and_then(|all| all.get(text).cloned());
+    known.unwrap_or_else(|| {
+        let pattern = Regex::new(text).ok().map(Arc::new);
+        if let Ok(mut all) = COMPILED.write() {
+            if all.len() >= MOST_COMPILED {
+                all.clear();
+            }
+            all.insert(text.to_owned(), pattern.clone());
+        }
+        pattern
+    })
 }
 
 /// The manifest's annotations that the configuration hands down to children.

@@ -88,11 +88,10 @@ pub fn critical_budget(cluster: &str) -> String {
 
 /// The Secret of a role, from the configured template. `_` becomes `-`, which object names may not hold.
 pub fn secret(template: &str, user: &str, cluster: &str) -> String {
-    template
-        .replace("{username}", &user.replace('_', "-"))
-        .replace("{cluster}", cluster)
-        .replace("{tprkind}", "postgresql")
-        .replace("{tprgroup}", GROUP)
+    let user = user.replace('_', "-");
+    let values =
+        [("username", user.as_str()), ("cluster", cluster), ("tprkind", "postgresql"), ("tprgroup", GROUP)];
+    fill(template, &values)
 }
 
 /// The CronJob of the logical backups. Kubernetes adds 11 characters to a Job's name, so 52 are left.
@@ -112,9 +111,29 @@ pub fn patroni_objects(cluster: &str) -> impl Iterator<Item = String> {
     PATRONI_SUFFIXES.iter().map(move |suffix| format!("{cluster}-{suffix}"))
 }
 
-/// `text` with each `{placeholder}` filled in, as configured DNS names have them.
+/// `text` with each `{placeholder}` filled in, as configured names have them. What is filled in is not looked at again,
+/// and a placeholder without a value stays.
 pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
-    values.iter().fold(text.to_owned(), |filled, (key, value)| filled.replace(&format!("{{{key}}}"), value))
+    let mut filled = String::with_capacity(2 * text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('{') {
+        filled.push_str(before);
+        let named = values
+            .iter()
+            .find_map(|(key, value)| Some((value, behind.strip_prefix(key)?.strip_prefix('}')?)));
+        rest = match named {
+            Some((value, behind)) => {
+                filled.push_str(value);
+                behind
+            }
+            None => {
+                filled.push('{');
+                behind
+            }
+        };
+    }
+    filled.push_str(rest);
+    filled
 }
 
 #[cfg(test)]
@@ -131,6 +150,12 @@ mod tests {
         assert_eq!(service("acid", MemberRole::Replica), "acid-repl");
         assert_eq!(primary_budget("postgres-{cluster}-pdb", "acid"), "postgres-acid-pdb");
         assert_eq!(data_claim("acid", 1), "pgdata-acid-1");
+    }
+
+    #[test]
+    fn what_is_filled_in_is_not_filled_again_and_what_is_unknown_stays() {
+        let values = [("cluster", "{team}"), ("team", "acid")];
+        assert_eq!(fill("{cluster}-{team}.{zone}{", &values), "{team}-acid.{zone}{");
     }
 
     #[test]

@@ -74,9 +74,13 @@ impl FromStr for Amount {
 
 /// `12.5` as (125, 1): digits without the point, and how many of them stood behind it.
 fn decimal(number: &str) -> Result<(i128, i32), NotAQuantity> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let ends_in_digit = |digits: &str| digits.ends_with(|c: char| c.is_ascii_digit());
+    let Some((whole, fraction)) = number.split_once('.') else {
+        let whole = Some(number).filter(|number| ends_in_digit(number));
+        return Ok((whole.and_then(|digits| digits.parse().ok()).ok_or(NotAQuantity)?, 0));
+    };
     let digits = format!("{whole}{fraction}");
-    if !digits.ends_with(|c: char| c.is_ascii_digit()) {
+    if !ends_in_digit(&digits) {
         return Err(NotAQuantity);
     }
     let mantissa = digits.parse().map_err(|_| NotAQuantity)?;

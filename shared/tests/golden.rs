@@ -6,14 +6,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may be blunt")]
 
+mod cases;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
-use shared::api::{OperatorConfiguration, Postgresql};
 use shared::build::{USER_LIST_KEY, build, user_list};
-use shared::cluster::{Cluster, References};
 use shared::config::OperatorConfig;
 use shared::plan;
 use shared::quantity::Amount;
@@ -81,8 +81,8 @@ fn every_object_is_what_upstream_made_of_the_same_manifest() {
     let mut wrong = Vec::new();
     let mut used = vec![false; DELIBERATE.len()];
     for (configuration, prefix) in [("default", "d"), ("custom", "c")] {
-        let config = configuration_named(configuration);
-        for path in yaml_files(&golden().join("objects").join(configuration)) {
+        let config = cases::configuration(configuration);
+        for path in cases::yaml_files(&cases::folder().join("objects").join(configuration)) {
             let case = path.file_stem().unwrap().to_str().unwrap().to_owned();
             let ours = objects_of(&case, &format!("{prefix}-{case}"), &config);
             let theirs = theirs(&path);
@@ -209,16 +209,7 @@ fn insert(all: &mut Objects, object: Value) {
 
 /// Everything we make, with passwords as the fixtures write them.
 fn objects_of(case: &str, namespace: &str, config: &OperatorConfig) -> Objects {
-    let path = golden().join("manifests").join(format!("{case}.yaml"));
-    let mut manifest: Postgresql = serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    manifest.metadata.uid = Some("<uid>".into());
-    manifest.metadata.namespace = Some(namespace.into());
-    let mut references = References::default();
-    if config.kubernetes.pod_environment_configmap.is_some() {
-        references.environment_config_map.insert("FROM_CM".into(), "1".into());
-    }
-    let cluster =
-        Cluster::resolve(&manifest, config, &references).unwrap_or_else(|errors| panic!("{case}: {errors}"));
+    let cluster = cases::cluster(case, namespace, config);
     let mut all = Objects::new();
     for object in plan::rendered(&build(&cluster), "<random>") {
         insert(&mut all, object);
@@ -255,20 +246,4 @@ fn decoded(mut data: Value) -> Value {
         };
     }
     data
-}
-
-fn configuration_named(name: &str) -> OperatorConfig {
-    let text = fs::read_to_string(golden().join("configurations").join(format!("{name}.yaml"))).unwrap();
-    let resource: OperatorConfiguration = serde_saphyr::from_str(&text).unwrap();
-    OperatorConfig::from_resource(&resource).unwrap()
-}
-
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/golden")
-}
-
-fn yaml_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    files
 }

@@ -38,8 +38,8 @@ use crate::annotations::APPLIED;
 use crate::api::FabricEventStream;
 use crate::cluster::Cluster;
 use crate::patroni::DynamicConfig;
-use crate::plan::pod_template::hash;
-use crate::roles::RoleSet;
+use crate::plan::encoded::Encoder;
+use crate::roles::{RoleName, RoleSet};
 
 /// Everything a cluster is made of. Absent means: not wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -105,34 +105,41 @@ fn stamped(mut resources: Resources) -> Resources {
         patroni: _, // no object of Kubernetes
         roles: _,
     } = &mut resources;
-    service_account.iter_mut().for_each(stamp);
-    role_binding.iter_mut().for_each(stamp);
-    services.iter_mut().for_each(stamp);
-    endpoints.iter_mut().for_each(stamp);
-    credentials
-        .iter_mut()
-        .for_each(|credential| stamp_metadata(&mut credential.metadata, &credential.user.as_str()));
-    disruption_budgets.iter_mut().for_each(stamp);
-    stateful_set.iter_mut().for_each(stamp);
-    for Pooler { deployment, service, users } in poolers {
-        deployment.iter_mut().for_each(stamp);
-        service.iter_mut().for_each(stamp);
-        users.iter_mut().for_each(|list| stamp_metadata(&mut list.metadata, &list.user.as_str()));
+    let encoder = &mut Encoder::new();
+    service_account.iter_mut().for_each(|object| stamp(object, encoder));
+    role_binding.iter_mut().for_each(|object| stamp(object, encoder));
+    services.iter_mut().for_each(|object| stamp(object, encoder));
+    endpoints.iter_mut().for_each(|object| stamp(object, encoder));
+    for Credential { metadata, user } in credentials {
+        stamp_secret(metadata, user, encoder);
     }
-    logical_backup.iter_mut().for_each(stamp);
+    disruption_budgets.iter_mut().for_each(|object| stamp(object, encoder));
+    stateful_set.iter_mut().for_each(|object| stamp(object, encoder));
+    for Pooler { deployment, service, users } in poolers {
+        deployment.iter_mut().for_each(|object| stamp(object, encoder));
+        service.iter_mut().for_each(|object| stamp(object, encoder));
+        if let Some(UserList { metadata, user, credential: _ }) = users {
+            stamp_secret(metadata, user, encoder);
+        }
+    }
+    logical_backup.iter_mut().for_each(|object| stamp(object, encoder));
     for stream in event_streams {
-        let body = serde_json::to_value(&*stream).unwrap_or_default();
-        stamp_metadata(&mut stream.metadata, &body);
+        let hash = encoder.digest(&*stream);
+        write_hash(&mut stream.metadata, hash);
     }
     resources
 }
 
-fn stamp<K: Metadata<Ty = ObjectMeta> + Serialize>(object: &mut K) {
-    let body = serde_json::to_value(&*object).unwrap_or_default();
-    stamp_metadata(object.metadata_mut(), &body);
+fn stamp<K: Metadata<Ty = ObjectMeta> + Serialize>(object: &mut K, encoder: &mut Encoder) {
+    let hash = encoder.digest(&*object);
+    write_hash(object.metadata_mut(), hash);
 }
 
-fn stamp_metadata(metadata: &mut ObjectMeta, body: &impl Serialize) {
-    let text = hash(&(&*metadata, body));
-    metadata.annotations.get_or_insert_default().insert(APPLIED.to_owned(), text);
+fn stamp_secret(metadata: &mut ObjectMeta, user: &RoleName, encoder: &mut Encoder) {
+    let hash = encoder.digest(&(&*metadata, user.as_str()));
+    write_hash(metadata, hash);
+}
+
+fn write_hash(metadata: &mut ObjectMeta, hash: String) {
+    metadata.annotations.get_or_insert_default().insert(APPLIED.to_owned(), hash);
 }

@@ -3,23 +3,28 @@
 //! Admission prints [`Change`]s as warnings; the operator acts on the same effects.
 
 pub mod adopted;
+mod contains;
 mod difference;
+pub(crate) mod encoded;
 mod explain;
 mod facts;
 mod fields;
+mod inventory;
 pub mod object;
 mod orphans;
 pub mod ownership;
 pub mod pod_template;
 mod rendered;
 mod storage;
+mod told;
 mod words;
 
 use std::borrow::Cow;
 use std::fmt;
 
-pub use difference::{Difference, Kind, ObjectName, between, objects};
+pub use difference::{Difference, between};
 pub use explain::{plan, plan_configuration};
+pub use inventory::{Kind, ObjectName, objects};
 pub use orphans::{Orphan, orphans};
 pub use rendered::rendered;
 pub use storage::{Growth, Storage, storage};

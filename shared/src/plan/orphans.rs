@@ -4,14 +4,12 @@
 //! could be told to delete anything, and by name alone the pooler `a-pooler` of a cluster `a` would be the Service of a
 //! cluster `a-pooler`.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
 use crate::build::Resources;
 use crate::cluster::Cluster;
 use crate::labels::{LabelMap, carries};
 use crate::names::{self, MemberRole};
 
-use super::{Kind, ObjectName, objects};
+use super::inventory::{Kind, ObjectName, inventory};
 
 /// An object to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,19 +22,19 @@ pub struct Orphan {
 
 /// The objects of `current` that `desired` has no more and that may go while the cluster stays.
 pub fn orphans(cluster: &Cluster, current: &Resources, desired: &Resources) -> Vec<Orphan> {
-    let wanted: Vec<ObjectName> = objects(desired).into_iter().map(|(name, _)| name).collect();
-    let possible = possible(cluster);
-    let gone = objects(current).into_iter().filter(|(name, _)| !wanted.contains(name));
+    let (wanted, possible) = (inventory(desired), possible(cluster));
+    let gone = inventory(current).into_iter().filter(|live| wanted.iter().all(|object| !object.is(*live)));
     let mut orphans: Vec<Orphan> = gone
-        .filter_map(|(object, live)| {
-            let metadata: ObjectMeta = serde_json::from_value(live.get("metadata")?.clone()).ok()?;
-            let ours = is_stream_of(cluster, &object, metadata.labels.as_ref())
+        .filter(|live| {
+            let metadata = live.metadata();
+            is_stream_of(cluster, &live.name(), metadata.labels.as_ref())
                 || possible.iter().any(|one| {
-                    (one.kind, &one.name) == (object.kind, &object.name)
+                    one.kind == live.kind()
+                        && Some(&one.name) == metadata.name.as_ref()
                         && carries(metadata.labels.as_ref(), &one.labels)
-                });
-            ours.then_some(Orphan { object, uid: metadata.uid })
+                })
         })
+        .map(|live| Orphan { object: live.name(), uid: live.metadata().uid.clone() })
         .collect();
     // Pods first, then what they read.
     orphans.sort_by(|one, other| other.object.cmp(&one.object));
