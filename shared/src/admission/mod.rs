@@ -6,9 +6,11 @@
 mod audit;
 pub mod configuration;
 pub mod surroundings;
+mod team;
 mod unknown;
 
 pub use audit::{audit, category};
+pub use team::review_team;
 pub use unknown::unknown_fields;
 
 use jiff::civil::Date;
@@ -16,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::api::{PostgresTeam, PostgresTeamSpec, Postgresql, PostgresqlSpec};
+use crate::api::{Postgresql, PostgresqlSpec};
 use crate::config::OperatorConfig;
 use crate::field::{FieldError, FieldErrors, FieldPath, Reason};
 use crate::plan::{self, Change, Effect};
@@ -138,74 +140,6 @@ pub fn review_deletion(
     validation::deletion(&manifest, config, today, &mut errors);
     errors.into_result()?;
     Ok(vec![validation::loss(&manifest, config)])
-}
-
-/// Whether a `PostgresTeam` can be read, beside the `others` that are stored; and what of it deserves a second look.
-///
-/// # Errors
-/// Everything that is wrong with a new one, or that an update makes wrong.
-pub fn review_team(
-    old: Option<&Value>,
-    new: &Value,
-    others: &[PostgresTeam],
-) -> Result<Vec<Change>, FieldErrors> {
-    if old.is_some_and(|old| old.get("spec") == new.get("spec")) {
-        return Ok(Vec::new());
-    }
-    let (team, found) = examine_team(new);
-    let before = old.map(|old| examine_team(old).1).unwrap_or_default();
-    let (errors, standing) = apart(found, &before);
-    errors.into_result()?;
-    let mut changes = still_wrong(&standing);
-    changes.extend(validation::circles(&team, others));
-    Ok(changes)
-}
-
-/// A `PostgresTeam` as far as it can be read, and all that is wrong with it.
-fn examine_team(team: &Value) -> (PostgresTeam, FieldErrors) {
-    let violations = schema::team_violations(team);
-    let mut unreadable = FieldErrors::default();
-    let rest = schema::readable_part(team, &violations);
-    let metadata = section::<ObjectMeta>(&rest, "metadata", &mut unreadable);
-    let spec = section::<PostgresTeamSpec>(&rest, "spec", &mut unreadable);
-    let team = PostgresTeam { metadata, spec, status: None };
-    let mut checked = FieldErrors::default();
-    validation::team(&team, &mut checked);
-    (team, merged(violations, unreadable, &checked))
-}
-
-/// Whether a `PostgresTeam` can be read, beside the `others` that are stored; and what of it deserves a second look.
-///
-/// # Errors
-/// Everything that is wrong with a new one, or that an update makes wrong.
-pub fn review_team(
-    old: Option<&Value>,
-    new: &Value,
-    others: &[PostgresTeam],
-) -> Result<Vec<Change>, FieldErrors> {
-    if old.is_some_and(|old| old.get("spec") == new.get("spec")) {
-        return Ok(Vec::new());
-    }
-    let (team, found) = examine_team(new);
-    let before = old.map(|old| examine_team(old).1).unwrap_or_default();
-    let (errors, standing) = apart(found, &before);
-    errors.into_result()?;
-    let mut changes = still_wrong(&standing);
-    changes.extend(validation::circles(&team, others));
-    Ok(changes)
-}
-
-/// A `PostgresTeam` as far as it can be read, and all that is wrong with it.
-fn examine_team(team: &Value) -> (PostgresTeam, FieldErrors) {
-    let violations = schema::team_violations(team);
-    let mut unreadable = FieldErrors::default();
-    let rest = schema::readable_part(team, &violations);
-    let metadata = section::<ObjectMeta>(&rest, "metadata", &mut unreadable);
-    let spec = section::<PostgresTeamSpec>(&rest, "spec", &mut unreadable);
-    let team = PostgresTeam { metadata, spec, status: None };
-    let mut checked = FieldErrors::default();
-    validation::team(&team, &mut checked);
-    (team, merged(violations, unreadable, &checked))
 }
 
 /// What a manifest says and what is wrong with it.
