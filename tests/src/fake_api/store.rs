@@ -362,7 +362,7 @@ fn set_root(object: &mut Value, name: &str, value: Option<Value>) {
 
 /// Takes note in `managedFields` of a write that was no apply.
 fn own(before: Option<&Value>, after: &mut Value, manager: &Manager) {
-    let mut owners = from_managed_fields(&after["metadata"]["managedFields"]);
+    let mut owners = from_managed_fields(after.pointer("/metadata/managedFields").unwrap_or(&Value::Null));
     update(before, after, &mut owners, manager);
     let version = after.get("apiVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
     let entries = to_managed_fields(&owners, &version);

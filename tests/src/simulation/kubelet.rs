@@ -45,59 +45,47 @@ impl Kubelet {
     pub(super) fn tick(&mut self, store: &mut Store, patroni: &Patroni, now: Timestamp) {
         let pods: Vec<(Key, Arc<Value>)> =
             store.all("", "pods", "").map(|(key, pod)| (key.clone(), Arc::clone(pod))).collect();
-        let mut living = BTreeSet::new();
+        let mut waited_for = BTreeSet::new();
         for (key, pod) in pods {
-            let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-            if pod["metadata"]["deletionTimestamp"].is_string() {
-                self.ending(store, &key, format!("{uid} ends"), &mut living, now);
-            } else {
-                self.living(store, patroni, &key, &pod, now);
-                living.insert(uid);
+            let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+            let ends = pod["metadata"]["deletionTimestamp"].is_string();
+            let (what, seconds) = if ends { ("end", self.end) } else { ("start", self.start) };
+            let what = format!("{uid} {what}");
+            let due = *self.deadlines.entry(what.clone()).or_insert_with(|| after(now, seconds)) <= now;
+            waited_for.insert(what);
+            match (ends, due) {
+                (true, true) => store.end(&key),
+                (true, false) => {}
+                (false, false) => self.place(store, &key, &pod),
+                (false, true) => {
+                    let status = self.status(patroni, &pod, now);
+                    if pod["status"] != status {
+                        store.edit(&key, |pod| pod["status"] = status);
+                    }
+                }
             }
         }
-        self.deadlines.retain(|uid, _| living.contains(uid));
+        self.deadlines.retain(|what, _| waited_for.contains(what));
     }
 
-    fn ending(
-        &mut self,
-        store: &mut Store,
-        key: &Key,
-        name: String,
-        living: &mut BTreeSet<String>,
-        now: Timestamp,
-    ) {
-        let due = *self.deadlines.entry(name.clone()).or_insert_with(|| after(now, self.end));
-        if due <= now {
-            store.end(key);
-        } else {
-            living.insert(name);
-        }
-    }
-
-    fn living(&mut self, store: &mut Store, patroni: &Patroni, key: &Key, pod: &Value, now: Timestamp) {
-        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-        let due = *self.deadlines.entry(uid.clone()).or_insert_with(|| after(now, self.start));
+    /// Gives a pod its node.
+    fn place(&self, store: &mut Store, key: &Key, pod: &Value) {
         if pod["spec"]["nodeName"].is_null() {
             let ordinal = key.name.rsplit_once('-').and_then(|(_, text)| text.parse::<usize>().ok());
             let node = format!("node-{}", ordinal.unwrap_or_default() % self.nodes);
             store.edit(key, |pod| pod["spec"]["nodeName"] = json!(node));
         }
-        if due > now {
-            return;
+    }
+
+    /// The status of a pod that has had its time to start.
+    fn status(&mut self, patroni: &Patroni, pod: &Value, now: Timestamp) -> Value {
+        let is_broken = |image: &str| self.broken_images.contains(image);
+        if containers(pod).any(|container| container["image"].as_str().is_some_and(is_broken)) {
+            return self.waiting(pod);
         }
-        let broken = containers(pod).any(|container| {
-            container["image"].as_str().is_some_and(|image| self.broken_images.contains(image))
-        });
-        let status = match (broken, pod["status"]["podIP"].as_str()) {
-            (true, _) => self.waiting(pod),
-            (false, address) => {
-                let address = address.map(str::to_owned).unwrap_or_else(|| self.address());
-                running(pod, &address, patroni.is_up(&uid) || !is_database(pod), now)
-            }
-        };
-        if pod["status"] != status {
-            store.edit(key, |pod| pod["status"] = status);
-        }
+        let address = pod["status"]["podIP"].as_str().map(str::to_owned).unwrap_or_else(|| self.address());
+        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+        running(pod, &address, patroni.is_up(uid) || !is_database(pod), now)
     }
 
     fn address(&mut self) -> String {
