@@ -276,7 +276,7 @@ fn the_golden_configurations_parse() {
             "configuration.kubernetes.delete_annotation_date_key",
             "configuration.kubernetes_use_configmaps",
         ];
-        let expected = if name == "custom" { custom } else { &[] };
+        let expected: &[&str] = if name == "custom" { custom } else { &[] };
         assert_eq!(warned, expected);
     }
 }
