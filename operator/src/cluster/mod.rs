@@ -37,6 +37,7 @@ use crate::context::Context;
 
 pub use error::{Error, told};
 pub use proofs::Proofs;
+use provision::Provisioned;
 use stores::{ClusterRef, Manifest};
 pub use upgrade::Upgrades;
 

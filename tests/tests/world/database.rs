@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use operator::database::{Database, DatabaseError, Endpoint, Failure};
+use shared::roles::contents::Existing;
 use shared::roles::catalog::{Catalog, ExistingDatabase, ExistingRole, Membership};
 use shared::roles::{RoleFlags, Statement};
 use tests::fake_api::When;
@@ -34,6 +35,11 @@ impl Database for Databases {
         let mut servers = self.servers.lock().unwrap();
         let catalog = servers.catalogs.entry(at.server_name.clone()).or_insert_with(fresh).clone();
         async move { Ok(catalog) }.boxed()
+    }
+
+    /// The stories' manifests ask for nothing inside databases, and `execute` refuses to make anything there.
+    fn contents<'a>(&'a self, _: &'a Endpoint) -> BoxFuture<'a, Result<Existing, DatabaseError>> {
+        async move { Ok(Existing::default()) }.boxed()
     }
 
     fn run<'a>(
@@ -79,7 +85,7 @@ fn fresh() -> Catalog {
         let attributes = role_flags.iter().map(|(attribute, _)| attribute).collect::<BTreeSet<_>>();
         catalog.roles.insert(role.parse().unwrap(), ExistingRole { attributes, ..ExistingRole::default() });
     }
-    let owner = ExistingDatabase { owner: "postgres".parse().unwrap() };
+    let owner = ExistingDatabase { owner: "postgres".parse().unwrap(), can_be_visited: true };
     catalog.databases.insert("postgres".parse().unwrap(), owner);
     catalog
 }
@@ -107,12 +113,15 @@ fn execute(catalog: &mut Catalog, statement: &Statement) -> Result<(), &'static 
         Statement::RevokeMembership { role, member } => {
             catalog.roles.get_mut(member).ok_or(missing)?.member_of.remove(role);
         }
+        Statement::DropRole { name } => drop(catalog.roles.remove(name).ok_or(missing)?),
+        Statement::Inside(_) => return Err("nothing is kept inside databases here"),
         Statement::SetParameter { role, parameter, value } => {
             let role = catalog.roles.get_mut(role).ok_or(missing)?;
             role.parameters.insert(parameter.clone(), value.to_text());
         }
         Statement::CreateDatabase { name, owner } | Statement::AlterDatabaseOwner { name, owner } => {
-            catalog.databases.insert(name.clone(), ExistingDatabase { owner: owner.clone() });
+            let made = ExistingDatabase { owner: owner.clone(), can_be_visited: true };
+            catalog.databases.insert(name.clone(), made);
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 
 mod crash_points;
 mod database;
+mod exec;
 mod delete;
 mod faults;
 mod invariants;

@@ -13,11 +13,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use operator::cluster::stores::{Scope, Stores};
+use operator::cluster::{Proofs, Upgrades};
 use operator::context::Context;
 use operator::controller;
 use operator::events::Events;
 use operator::metrics::Metrics;
 use operator::patroni::Patroni;
+use operator::rolling::Places;
 use serde_json::{Value, json};
 use shared::config::OperatorConfig;
 use tests::fake_api::{Call, FakeApi, Key, Manager, Store, Verb, When};
@@ -26,6 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::database::{Databases, Servers};
+use crate::exec::NoExec;
 
 /// Where all clusters of the stories live.
 pub(crate) const NAMESPACE: &str = "default";
@@ -209,6 +212,10 @@ impl World {
                 client,
                 stores,
                 metrics,
+                rolling: Places::default(),
+                upgrades: Upgrades::default(),
+                proofs: Proofs::default(),
+                exec: Arc::new(NoExec),
             };
             controller::run(ctx, changes, std::future::pending()).await;
         };
