@@ -145,7 +145,8 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         // After an act the world is another one, and the primary perhaps, too: the next look provisions.
         match provision::database(&cluster, &seen, ctx).await {
             Ok(Provisioned::Everything) if streams_known && streams::can_run(&cluster, &seen) => {
-                outcome.refused(apply::objects(&streams, &desired, &seen, ctx).await.err().unwrap_or_default());
+                outcome
+                    .refused(apply::objects(&streams, &desired, &seen, ctx).await.err().unwrap_or_default());
             }
             provisioned => drop(outcome.record(provisioned.map(drop))),
         }

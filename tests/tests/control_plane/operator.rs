@@ -1,10 +1,11 @@
-//! The operator itself, look by look, with the real API server. Patroni is simulated; the database is left out by
-//! configuration. Nothing runs here, so pods are written as a kubelet would leave them.
+//! The operator itself, look by look, with the real API server. Patroni and PostgreSQL are simulated: they do what they
+//! are told. Nothing runs here, so pods are written as a kubelet would leave them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt, ready};
 use http::{Method, Request, Response};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -14,14 +15,17 @@ use kube::core::DeserializeGuard;
 use kube::{Client, ResourceExt};
 use operator::cluster::stores::{Scope, Stores};
 use operator::context::Context;
-use operator::database::{Limits, Postgres};
+use operator::database::{Database, DatabaseError, Endpoint, Failure};
 use operator::events::Events;
+use operator::exec::PodExec;
 use operator::metrics::Metrics;
 use operator::patroni::{BoxError, HttpPort, Patroni};
 use serde_json::{Value, json};
 use shared::api::Postgresql;
 use shared::config::OperatorConfig;
 use shared::names;
+use shared::roles::contents::Existing;
+use shared::roles::{Catalog, Statement};
 use tokio::sync::watch;
 use tower::util::BoxCloneSyncService;
 
@@ -40,12 +44,11 @@ impl Operator {
     /// Starts one that watches the namespace. Its cluster has this many members, the first of which leads.
     pub(crate) async fn start(
         client: &Client,
-        mut config: OperatorConfig,
+        config: OperatorConfig,
         namespace: &str,
         name: &str,
         members: i32,
     ) -> Self {
-        config.debug.enable_database_access = false;
         let account = config.kubernetes.pod_service_account_name.clone();
         let scope = Scope {
             namespace: Some(namespace.to_owned()),
@@ -61,7 +64,11 @@ impl Operator {
             client: client.clone(),
             stores,
             patroni: Patroni::new(patroni(name, members), metrics.clone()),
-            database: Arc::new(Postgres::new(Limits::default()).unwrap()),
+            database: Arc::new(Willing),
+            proofs: Default::default(),
+            exec: Arc::new(PodExec::new(client.clone())),
+            upgrades: Default::default(),
+            rolling: Default::default(),
             events: Events::new(client.clone(), None),
             metrics,
             config: watch::channel(Arc::new(config)).1,
@@ -126,6 +133,27 @@ pub(crate) async fn run(pods: &Api<Pod>, name: &str) {
         }],
     });
     patch_status(pods, name, &status).await;
+}
+
+/// An empty server that refuses nothing.
+struct Willing;
+
+impl Database for Willing {
+    fn catalog<'a>(&'a self, _: &'a Endpoint) -> BoxFuture<'a, Result<Catalog, DatabaseError>> {
+        ready(Ok(Catalog::default())).boxed()
+    }
+
+    fn contents<'a>(&'a self, _: &'a Endpoint) -> BoxFuture<'a, Result<Existing, DatabaseError>> {
+        ready(Ok(Existing::default())).boxed()
+    }
+
+    fn run<'a>(
+        &'a self,
+        _: &'a Endpoint,
+        _: &'a [Statement],
+    ) -> BoxFuture<'a, Result<Vec<Failure>, DatabaseError>> {
+        ready(Ok(Vec::new())).boxed()
+    }
 }
 
 /// A Patroni that says of every member that it is well, and keeps what it is told.
