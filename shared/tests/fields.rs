@@ -82,6 +82,7 @@ fn pods() -> Vec<Row> {
         // The affinity of the members says nothing about the nodes that dump them.
         row("nodeAffinity", affinity, &[POOLERS, SET]),
         row("numberOfInstances", json!(3), &[SET]),
+        row("maintenanceWindows", json!(["01:00-02:00"]), NOTHING),
         row("podAnnotations", json!({"a": "b"}), &[BACKUP, POOLERS, SET]),
         row("podPriorityClassName", json!("high"), &[SET]),
         row("pod_priority_class_name", json!("high"), NOTHING),
@@ -174,17 +175,14 @@ fn surroundings() -> Vec<Row> {
         row("serviceAnnotations", json!({"a": "b"}), &[PRIMARY, REPLICAS, POOLER_PRIMARY, POOLER_REPLICAS]),
         row("replicaLoadBalancer", json!(true), NOTHING),
         row("useLoadBalancer", json!(true), NOTHING),
-        row("maintenanceWindows", json!(["01:00-02:00"]), NOTHING),
     ]
 }
 
-/// Rows of the database: its settings, where it comes from, who may log in.
-fn database() -> Vec<Row> {
+/// Rows of where a cluster's data comes from.
+fn origin() -> Vec<Row> {
     let clone = || json!({"clone": {"cluster": "source", "timestamp": "2026-01-31T12:30:00+00:00"}});
     let standby = |section: Value| json!({"users": {}, "standby": section});
     let from_host = || standby(json!({"standby_host": "source"}));
-    let replicated = || json!({"patroni": {"synchronous_mode": true}});
-    let stream = json!([{"applicationId": "shop", "database": "shop", "tables": {"orders": {"eventType": "ordered"}}}]);
     vec![
         row("clone", json!({"cluster": "source"}), &[SET]),
         row("clone.cluster", json!("other"), &[SET]).after(clone()),
@@ -195,7 +193,21 @@ fn database() -> Vec<Row> {
         row("clone.s3_wal_path", json!("s3://bucket"), &[SET]).after(clone()),
         row("clone.timestamp", json!("2026-02-01T12:30:00+00:00"), &[SET]).after(clone()),
         row("clone.uid", json!("efd12e58-5786-11e8-b5a7-06148230260c"), &[SET]).after(clone()),
-        row("databases", json!({"app": "app"}), NOTHING),
+        row("standby", json!({"standby_host": "source"}), &[SET]).after(json!({"users": {}})),
+        row("standby.gs_wal_path", json!("gs://other"), &[SET])
+            .after(standby(json!({"gs_wal_path": "gs://bucket"}))),
+        row("standby.s3_wal_path", json!("s3://other"), &[SET])
+            .after(standby(json!({"s3_wal_path": "s3://bucket"}))),
+        row("standby.standby_host", json!("other"), &[SET]).after(from_host()),
+        row("standby.standby_port", json!("5433"), &[SET]).after(from_host()),
+        row("standby.standby_primary_slot_name", json!("demo"), &[SET]).after(from_host()),
+    ]
+}
+
+/// Rows of the database's settings.
+fn settings() -> Vec<Row> {
+    let replicated = || json!({"patroni": {"synchronous_mode": true}});
+    vec![
         row("patroni", json!({"ttl": 40}), &[SET]),
         row("patroni.failsafe_mode", json!(true), &[SET]),
         row("patroni.initdb", json!({"locale": "C"}), &[SET]),
@@ -211,6 +223,14 @@ fn database() -> Vec<Row> {
         row("postgresql", json!({"version": "17", "parameters": {"work_mem": "8MB"}}), &[SET]),
         row("postgresql.parameters", json!({"shared_buffers": "64MB"}), &[SET]),
         row("postgresql.version", json!("18"), &[BACKUP, SET]),
+    ]
+}
+
+/// Rows of who owns the cluster and who may log in.
+fn people() -> Vec<Row> {
+    let stream = json!([{"applicationId": "shop", "database": "shop", "tables": {"orders": {"eventType": "ordered"}}}]);
+    vec![
+        row("databases", json!({"app": "app"}), NOTHING),
         row(
             "preparedDatabases",
             json!({"shop": {"defaultUsers": true}}),
@@ -220,14 +240,6 @@ fn database() -> Vec<Row> {
                 "Secret shop-writer-user.demo.credentials.postgresql.acid.zalan.do",
             ]],
         ),
-        row("standby", json!({"standby_host": "source"}), &[SET]).after(json!({"users": {}})),
-        row("standby.gs_wal_path", json!("gs://other"), &[SET])
-            .after(standby(json!({"gs_wal_path": "gs://bucket"}))),
-        row("standby.s3_wal_path", json!("s3://other"), &[SET])
-            .after(standby(json!({"s3_wal_path": "s3://bucket"}))),
-        row("standby.standby_host", json!("other"), &[SET]).after(from_host()),
-        row("standby.standby_port", json!("5433"), &[SET]).after(from_host()),
-        row("standby.standby_primary_slot_name", json!("demo"), &[SET]).after(from_host()),
         row(
             "streams",
             stream,
@@ -266,7 +278,7 @@ fn database() -> Vec<Row> {
 }
 
 fn table() -> Vec<Row> {
-    pods().into_iter().chain(surroundings()).chain(database()).collect()
+    pods().into_iter().chain(surroundings()).chain(origin()).chain(settings()).chain(people()).collect()
 }
 
 /// Writes one map over another, section by section.
