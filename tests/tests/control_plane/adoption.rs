@@ -61,8 +61,11 @@ pub(crate) async fn no_pod_of_upstreams_clusters_is_outdated_and_no_stateful_set
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
+/// The fields in which pods become outdated, and the change of a manifest that does it.
+type RestartingChange = (&'static [&'static str], fn(&mut PostgresqlSpec));
+
 /// Changes of a manifest, and the one field for which every pod that upstream made is outdated then.
-const CHANGES: &[(&[&str], fn(&mut PostgresqlSpec))] = &[
+const CHANGES: &[RestartingChange] = &[
     (&[], |_| {}),
     (&["image"], |spec| spec.docker_image = Some("registry.example.org/spilo:other".into())),
     (&["env"], |spec| {

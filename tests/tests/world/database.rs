@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use operator::database::{Database, DatabaseError, Endpoint, Failure};
-use shared::roles::contents::Existing;
 use shared::roles::catalog::{Catalog, ExistingDatabase, ExistingRole, Membership};
+use shared::roles::contents::Existing;
 use shared::roles::{RoleFlags, Statement};
 use tests::fake_api::When;
 

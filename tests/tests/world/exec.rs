@@ -16,7 +16,8 @@ impl Exec for NoExec {
         _: &'a [String],
         _: Duration,
     ) -> BoxFuture<'a, Result<Output, ExecError>> {
-        let lost = ExecError::Lost { pod: at.pod.clone(), reason: "no pod of the stories has a shell".to_owned() };
+        let lost =
+            ExecError::Lost { pod: at.pod.clone(), reason: "no pod of the stories has a shell".to_owned() };
         async move { Err(lost) }.boxed()
     }
 }

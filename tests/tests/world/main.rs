@@ -4,8 +4,8 @@
 
 mod crash_points;
 mod database;
-mod exec;
 mod delete;
+mod exec;
 mod faults;
 mod invariants;
 mod rollout;
