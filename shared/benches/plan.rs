@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p shared --bench plan`. The figure and the machine it was measured on stand in `docs/performance.md`.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may be blunt")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a benchmark may be blunt")]
 
 #[path = "../tests/cases/mod.rs"]
 mod cases;
