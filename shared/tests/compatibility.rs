@@ -150,7 +150,10 @@ fn value(file: &str, part: &str, name: &str) -> Option<Value> {
 
 /// What the files of a folder say.
 fn texts(folder: &Path) -> String {
-    files(folder).iter().filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap()).collect()
+    let text = |path: &PathBuf| {
+        if path.is_dir() { texts(path) } else { fs::read_to_string(path).unwrap() }
+    };
+    files(folder).iter().map(text).collect()
 }
 
 /// All Rust of the repository.

@@ -5,7 +5,7 @@
 //! answers are made (`webhook/tests/reviews.rs`); what Argo CD sees on a real API server, in
 //! `tests/tests/control_plane/argo.rs`.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod mutants;
 

@@ -1,4 +1,4 @@
-//! What changing a manifest, or the operator's configuration, does: one line for each field that changes.
+//! What changing a manifest, or the operator's configuration, does: a line or two for each field that changes.
 //!
 //! Admission asks. No table says what a field costs: the manifest is built as it was and with just that field changed,
 //! and what lies between is what the operator would do. The surprise: that is done from both ends, because a field may
@@ -24,7 +24,7 @@ pub fn plan(old: &Postgresql, new: &Postgresql, config: &OperatorConfig) -> Vec<
     let changed = fields::changed(&old, &new);
     changed
         .iter()
-        .filter_map(|field| {
+        .flat_map(|field| {
             let first = field.applied_to(&old).and_then(|manifest| Side::of(&manifest, config));
             let last = field.undone_in(&new).and_then(|manifest| Side::of(&manifest, config));
             let first = first.map(|side| Facts::between(&before, &side));
@@ -32,8 +32,9 @@ pub fn plan(old: &Postgresql, new: &Postgresql, config: &OperatorConfig) -> Vec<
             // Where neither is a valid manifest by itself, the field shares in everything that happens.
             let facts = worse(first, last).unwrap_or_else(|| Facts::between(&before, &after));
             // A field that does nothing is not worth a line, unless it looks as if it did something.
-            let message = words::sentence(&facts, config, room_beside(&field.path))?;
-            Some(Change { field: field.path.clone(), effect: facts.effect(), message })
+            let lines = words::sentences(&facts, config, room_beside(&field.path));
+            let effect = facts.effect();
+            lines.into_iter().map(move |message| Change { field: field.path.clone(), effect, message })
         })
         // Of the metadata, almost everything is none of our business.
         .filter(|change| change.effect != Effect::Ignored || !change.field.as_str().starts_with("metadata"))

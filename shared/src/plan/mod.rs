@@ -69,14 +69,16 @@ pub struct Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", shown(&self.field), self.message)
+        let whole = self.field.as_str().len() + ": ".len() + self.message.len() <= LONGEST_LINE;
+        let path = if whole { Cow::Borrowed(self.field.as_str()) } else { shown(&self.field) };
+        write!(f, "{path}: {}", self.message)
     }
 }
 
 /// The longest line of a plan, in bytes.
 pub const LONGEST_LINE: usize = 120;
 
-/// The longest path that is shown whole. The names of settings and roles have 63 characters at most.
+/// The longest path that is shown whole where the line would be too long. The names of settings and roles have 63 characters at most.
 const LONGEST_PATH: usize = 58;
 
 /// A path without its middle, when it is long.

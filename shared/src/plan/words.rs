@@ -1,7 +1,8 @@
-//! What a change does, in one sentence that a user reads in the terminal.
+//! What a change does, in sentences that a user reads in the terminal.
 //!
 //! `explain` asks. The effect was decided before (`facts`); here are only words. The surprise is their length: a line of
-//! 120 characters fits most terminals, so what has no room is left out whole, and lists end with how many more there are.
+//! 120 characters fits most terminals, so what has no room gets a line of its own, and lists end with how many more there
+//! are.
 
 use crate::config::{MajorVersionUpgradeMode, OperatorConfig, StorageResizeMode};
 use crate::roles::{ContentStatement, RoleName, Statement};
@@ -9,8 +10,8 @@ use crate::roles::{ContentStatement, RoleName, Statement};
 use super::facts::Facts;
 use super::{Effect, ObjectName};
 
-/// What the facts amount to, in at most `room` bytes; nothing when nothing at all happens.
-pub(super) fn sentence(facts: &Facts, config: &OperatorConfig, room: usize) -> Option<String> {
+/// What the facts amount to, in lines of at most `room` bytes; none when nothing at all happens.
+pub(super) fn sentences(facts: &Facts, config: &OperatorConfig, room: usize) -> Vec<String> {
     let parts = [
         promotion(facts),
         version(facts, config),
@@ -26,19 +27,14 @@ pub(super) fn sentence(facts: &Facts, config: &OperatorConfig, room: usize) -> O
     if parts.is_empty() {
         parts.extend(idle(facts));
     }
-    let (first, others) = parts.split_first()?;
-    let more = "; and more";
-    let mut text = shortened(first, if others.is_empty() { room } else { room.saturating_sub(more.len()) });
-    for (index, part) in others.iter().enumerate() {
-        let is_last = index + 1 == others.len();
-        let left = room.saturating_sub(text.len() + if is_last { 0 } else { more.len() });
-        if part.len() + 2 > left {
-            text.push_str(more);
-            break;
+    let mut lines: Vec<String> = Vec::new();
+    for part in &parts {
+        match lines.last_mut().filter(|line| line.len() + part.len() + 2 <= room) {
+            Some(line) => line.extend(["; ", part]),
+            None => lines.push(shortened(part, room)),
         }
-        text = format!("{text}; {part}");
     }
-    Some(text)
+    lines
 }
 
 /// Why nothing happens where something might be expected.
