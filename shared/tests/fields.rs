@@ -4,7 +4,7 @@
 //! everything (poolers, backups, a user), so that a change which reaches too far is seen. The tables behind it: contract
 //! of upstream's objects, and what `kubectl get` shows of them.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may be blunt")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may be blunt")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,7 +2,7 @@
 //!
 //! The draw is the same in every run, so a failure here is one everywhere; `PROPTEST_CASES=10000` draws more of them.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may be blunt")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may be blunt")]
 #![allow(clippy::cast_possible_truncation, reason = "bounds of a schema are small")]
 
 mod schema;
