@@ -1,7 +1,7 @@
 //! What holds of every line that a plan says, over one-field changes of all golden manifests: it fits a terminal, names
 //! the field, and nothing is said exactly when nothing is done.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may be blunt")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may be blunt")]
 
 mod mutants;
 
