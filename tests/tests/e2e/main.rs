@@ -15,6 +15,8 @@ mod idle;
 mod new_cluster;
 mod nodes;
 mod parameters;
+mod pooler;
+mod prepared;
 mod repair;
 mod rolling_update;
 mod scaling;
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
         story!(parameters::a_setting_that_grows_restarts_the_replica_first_and_one_that_shrinks_the_primary),
         story!(volumes::volumes_grow_and_no_pod_is_touched),
         story!(upgrade::a_cluster_moves_from_version_15_to_17_with_its_data),
+        story!(pooler::an_application_logs_in_through_the_pooler_and_survives_a_switchover),
+        story!(prepared::in_a_prepared_database_owners_make_writers_write_and_readers_read),
         story!(scaling::a_cluster_grows_to_three_members_and_shrinks_to_two),
         story!(scaling::a_primary_that_has_to_go_hands_over_first),
         story!(repair::what_somebody_takes_away_comes_back_within_five_seconds),
