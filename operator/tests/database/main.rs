@@ -81,6 +81,8 @@ fn inputs() -> RoleInputs {
         publications: Publications::default(),
         users_name_namespaces: false,
         prepared: PreparedDatabases { admin: None, databases: [(name("bar"), prepared)].into() },
+        infrastructure: BTreeMap::new(),
+        humans: Default::default(),
     }
 }
 
