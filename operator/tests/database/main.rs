@@ -11,6 +11,7 @@ mod inside;
 mod manifests;
 mod roles;
 mod rotation;
+mod teams;
 mod temporary_server;
 
 use std::collections::{BTreeMap, BTreeSet};
