@@ -38,10 +38,11 @@ pub(super) async fn fill_in(
     let mut problems = given.problems;
 
     let teams = &config.teams_api;
-    let directory = sources.directory();
-    if teams.enable_postgres_team_crd && directory.is_none() {
-        tracing::debug!("the PostgresTeams cannot be read; additional members and teams are not known");
-    }
+    // Where the kind is not installed nothing is read, and that is no problem of a cluster.
+    let (directory, unreadable) =
+        sources.directory().map(|read| (read.directory, read.unreadable)).unzip();
+    let unreadable = unreadable.unwrap_or_default();
+    problems.extend(unreadable.iter().map(|place| format!("PostgresTeam {place} cannot be read; correct it")));
     let asked = team::asked(&manifest.spec.team_id, directory.as_ref(), teams);
     let answers = if team::has_api(teams) {
         let secret = &config.kubernetes.oauth_token_secret_name;
@@ -54,5 +55,6 @@ pub(super) async fn fill_in(
         BTreeMap::<String, Answer>::new()
     };
     references.people = team::people(&asked, directory.as_ref(), &answers, teams);
+    references.people.complete &= unreadable.is_empty();
     problems
 }

@@ -14,7 +14,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use shared::api::PostgresTeam;
 use shared::roles::infrastructure::Sources;
 use shared::roles::team::Directory;
@@ -100,15 +100,22 @@ impl RoleSources {
         }
     }
 
-    /// What the `PostgresTeam` resources say; `None` while they are not, or not completely, read.
-    pub(crate) fn directory(&self) -> Option<Directory> {
+    /// What the `PostgresTeam` resources say; `None` while they are not read.
+    pub(crate) fn directory(&self) -> Option<Readable> {
         let teams = self.teams.as_ref()?;
         teams.wait_until_ready().now_or_never()?.ok()?;
         let all: Vec<Arc<Team>> = teams.state();
-        let readable: Result<Vec<_>, _> =
-            all.iter().map(|team| team.0.as_ref().map(|team| &team.spec)).collect();
-        Some(Directory::of(readable.ok()?))
+        let specs = all.iter().filter_map(|team| team.0.as_ref().ok()).map(|team| &team.spec);
+        let unreadable = all.iter().filter(|team| team.0.is_err());
+        let place = |team: &Arc<Team>| format!("{}/{}", team.namespace().unwrap_or_default(), team.name_any());
+        Some(Readable { directory: Directory::of(specs), unreadable: unreadable.map(place).collect() })
     }
+}
+
+/// What the `PostgresTeam` resources say, and the places of those that cannot be decoded.
+pub(crate) struct Readable {
+    pub(crate) directory: Directory,
+    pub(crate) unreadable: Vec<String>,
 }
 
 /// The Secrets that a configuration names, each with its namespace.
