@@ -23,9 +23,9 @@ use shared::observed::{Observed, ObservedPod, ObservedStatefulSet, PatroniView, 
 use shared::patroni::AppliedKeys;
 use shared::plan::Growth;
 use shared::plan::pod_template::Fingerprint;
-use shared::rollout;
 use shared::roles::infrastructure::GivenPassword;
 use shared::roles::{Origin, RoleName};
+use shared::rollout;
 
 use crate::context::Context;
 use crate::patroni::Address;

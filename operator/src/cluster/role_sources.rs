@@ -39,10 +39,10 @@ pub(super) async fn fill_in(
 
     let teams = &config.teams_api;
     // Where the kind is not installed nothing is read, and that is no problem of a cluster.
-    let (directory, unreadable) =
-        sources.directory().map(|read| (read.directory, read.unreadable)).unzip();
+    let (directory, unreadable) = sources.directory().map(|read| (read.directory, read.unreadable)).unzip();
     let unreadable = unreadable.unwrap_or_default();
-    problems.extend(unreadable.iter().map(|place| format!("PostgresTeam {place} cannot be read; correct it")));
+    problems
+        .extend(unreadable.iter().map(|place| format!("PostgresTeam {place} cannot be read; correct it")));
     let asked = team::asked(&manifest.spec.team_id, directory.as_ref(), teams);
     let answers = if team::has_api(teams) {
         let secret = &config.kubernetes.oauth_token_secret_name;

@@ -41,8 +41,8 @@ use tokio::task::JoinSet;
 
 pub use changes::Changes;
 use follow::{Follow, Owner};
-use written::Written;
 pub use role_sources::{RoleSources, infrastructure_places};
+use written::Written;
 
 /// A manifest as it is watched: one that cannot be decoded is an error of its own and stops no watch.
 pub type Manifest = DeserializeGuard<Postgresql>;

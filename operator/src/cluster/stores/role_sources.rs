@@ -107,7 +107,8 @@ impl RoleSources {
         let all: Vec<Arc<Team>> = teams.state();
         let specs = all.iter().filter_map(|team| team.0.as_ref().ok()).map(|team| &team.spec);
         let unreadable = all.iter().filter(|team| team.0.is_err());
-        let place = |team: &Arc<Team>| format!("{}/{}", team.namespace().unwrap_or_default(), team.name_any());
+        let place =
+            |team: &Arc<Team>| format!("{}/{}", team.namespace().unwrap_or_default(), team.name_any());
         Some(Readable { directory: Directory::of(specs), unreadable: unreadable.map(place).collect() })
     }
 }
