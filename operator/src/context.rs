@@ -15,6 +15,7 @@ use crate::exec::Exec;
 use crate::metrics::Metrics;
 use crate::patroni::Patroni;
 use crate::rolling::Places;
+use crate::team::Teams;
 
 /// The clock. A function, so that tests can say what time it is.
 pub type Clock = fn() -> Timestamp;
@@ -28,6 +29,8 @@ pub struct Context {
     pub stores: Stores,
     /// Patroni's HTTP API.
     pub patroni: Patroni,
+    /// The Teams API.
+    pub teams: Teams,
     /// PostgreSQL.
     pub database: Arc<dyn Database>,
     /// Which stored passwords have been checked.

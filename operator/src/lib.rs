@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod database;
 pub mod exec;
 pub mod patroni;
+pub mod team;
 
 pub mod events;
 pub mod http;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::Client;
 use operator::args::{Args, Command, CommandLine};
 use operator::cluster::Upgrades;
-use operator::cluster::stores::{Scope, Stores};
+use operator::cluster::stores::{Scope, Stores, infrastructure_places};
 use operator::config::{self, Source};
 use operator::context::Context;
 use operator::database::{Limits, Postgres};
@@ -19,6 +19,7 @@ use operator::leader::{Candidacy, Leadership};
 use operator::metrics::Metrics;
 use operator::patroni::{self, Patroni};
 use operator::rolling::Places;
+use operator::team::{self, Teams};
 use operator::{controller, telemetry};
 use shared::config::{OperatorConfig, WatchedNamespace};
 use tokio::net::TcpListener;
@@ -80,6 +81,7 @@ async fn operate(args: Args) -> Result<(), Fatal> {
     let leadership = lead(&client, &args, &metrics).await?;
     let ctx = Context {
         patroni: Patroni::new(patroni::connect(), metrics.clone()),
+        teams: Teams::new(team::connect()?, metrics.clone()),
         database: Arc::new(Postgres::new(Limits::default())?),
         proofs: Default::default(),
         events: Events::new(client.clone(), Some(args.identity.clone())),
@@ -133,6 +135,8 @@ fn scope(config: &OperatorConfig, args: &Args) -> Scope {
             .and_then(|binding| binding.metadata.name.clone())
             .unwrap_or_else(|| account.clone()),
         service_account: account,
+        infrastructure: infrastructure_places(config, &args.namespace),
+        teams: config.teams_api.enable_postgres_team_crd,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The Secrets of roles: created once with a fresh password, never overwritten.
+//! The Secrets of roles: created once with a fresh password, or an infrastructure role's, never overwritten.
 //!
 //! An existing Secret keeps its data; labels, annotations and owners are applied without it. One that we have not made
 //! is not ours to adopt: its content would become a database credential. In another namespace that goes further: there
@@ -41,13 +41,22 @@ pub(super) async fn keep(
     if seen.secrets.contains_key(name) {
         return apply_metadata(&secrets, name, &wanted.metadata).await;
     }
-    create(&secrets, name, wanted).await
+    let password = match seen.given.get(&wanted.user) {
+        Some(given) => given.as_str().to_owned(),
+        None => password()?,
+    };
+    create(&secrets, name, wanted, password).await
 }
 
-async fn create(secrets: &Api<Secret>, name: &str, wanted: &Credential) -> Result<(), Error> {
+async fn create(
+    secrets: &Api<Secret>,
+    name: &str,
+    wanted: &Credential,
+    password: String,
+) -> Result<(), Error> {
     let data = BTreeMap::from([
         (USERNAME_KEY.to_owned(), ByteString(wanted.user.as_str().as_bytes().to_vec())),
-        (PASSWORD_KEY.to_owned(), ByteString(password()?.into_bytes())),
+        (PASSWORD_KEY.to_owned(), ByteString(password.into_bytes())),
     ]);
     let secret = Secret {
         metadata: wanted.metadata.clone(),

@@ -12,6 +12,7 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use shared::build::{PASSWORD_KEY, USERNAME_KEY};
 use shared::cluster::Cluster;
+use shared::roles::infrastructure::GivenPassword;
 use shared::roles::rotation::{self, Decision, Login, NEXT_ROTATION_KEY};
 use shared::roles::{Role, RoleName};
 
@@ -51,6 +52,10 @@ pub(super) fn read(cluster: &Cluster, seen: &Seen, ctx: &Context) -> Result<Logi
     for role in cluster.roles().roles.iter().filter(|role| role.wants_password) {
         let name = cluster.secret_name(role.name.as_str());
         let Some(secret) = seen.secrets.get(&name) else { continue };
+        if let Some(given) = seen.given.get(&role.name) {
+            logins.given(role, secret, given);
+            continue;
+        }
         let Some((login, password)) = login(role, secret, &mut logins.problems) else { continue };
         let (rotation, mode) = (cluster.rotation(), cluster.rotation().mode(role));
         match rotation::decide(&role.name, mode, &login, rotation, ctx.now()) {
@@ -94,6 +99,24 @@ impl Logins {
     fn keep(&mut self, role: &Role, login: Login, password: String) {
         self.passwords.insert(login.username.clone(), password);
         self.of.insert(role.name.clone(), login);
+    }
+
+    /// An infrastructure role: its password is chosen elsewhere, and its Secret here follows.
+    fn given(&mut self, role: &Role, secret: &Secret, given: &GivenPassword) {
+        let same = |key, wanted: &str| text(secret, key).as_deref() == Some(wanted);
+        if !(same(USERNAME_KEY, role.name.as_str()) && same(PASSWORD_KEY, given.as_str())) {
+            let value = |text: &str| ByteString(text.as_bytes().to_vec());
+            self.due.push(Due {
+                secret: secret.metadata.name.clone().unwrap_or_default(),
+                namespace: secret.metadata.namespace.clone().unwrap_or_default(),
+                version: secret.metadata.resource_version.clone(),
+                username: role.name.clone(),
+                data: [(USERNAME_KEY, value(role.name.as_str())), (PASSWORD_KEY, value(given.as_str()))]
+                    .into(),
+            });
+        }
+        let login = Login { username: role.name.clone(), next: None, rotated_once: false };
+        self.keep(role, login, given.as_str().to_owned());
     }
 
     fn take(
@@ -141,7 +164,7 @@ impl Logins {
             if failures.iter().any(|failure| failure.statement.is_needed_to_log_in(&due.username)) {
                 continue;
             }
-            tracing::info!(secret = due.secret, "rotation: writing the Secret");
+            tracing::info!(secret = due.secret, "another password: writing the Secret");
             let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &due.namespace);
             let params =
                 PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };

@@ -14,6 +14,7 @@ mod observe;
 mod proofs;
 mod provision;
 mod report;
+mod role_sources;
 mod step;
 pub mod stores;
 mod streams;
@@ -102,15 +103,16 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         return Ok(Action::requeue(CATCH_UP));
     }
     let config = ctx.config();
-    let references = observe::references(manifest, &config, ctx).await?;
+    let mut references = observe::references(manifest, &config, ctx).await?;
+    let unread = role_sources::fill_in(&mut references, manifest, &config, ctx).await;
     let cluster = match Cluster::resolve(manifest, &config, &references) {
         Ok(cluster) => cluster,
         Err(errors) => return report::invalid(manifest, &errors, ctx).await,
     };
     finalizer::keep(manifest, &cluster, ctx).await?;
     report::begun(manifest, ctx).await?;
-    let mut seen = observe::world(manifest, &cluster, ctx).await;
-    let mut outcome = Outcome::default();
+    let mut seen = observe::world(manifest, &cluster, &references, ctx).await;
+    let mut outcome = Outcome { problems: unread, ..Outcome::default() };
     let streams_known = outcome.record(streams::look(&cluster, &mut seen, ctx).await);
     let mut desired = rollout::for_now(build(&cluster), &cluster, &seen.observed);
     streams::keep_names(&mut desired, &seen);

@@ -23,6 +23,8 @@ use shared::observed::{Observed, ObservedPod, ObservedStatefulSet, PatroniView, 
 use shared::patroni::AppliedKeys;
 use shared::plan::Growth;
 use shared::plan::pod_template::Fingerprint;
+use shared::roles::infrastructure::GivenPassword;
+use shared::roles::{Origin, RoleName};
 use shared::rollout;
 
 use crate::context::Context;
@@ -40,6 +42,8 @@ pub(super) struct Seen {
     pub(super) secrets: BTreeMap<String, Secret>,
     /// Claims that have to ask for more.
     pub(super) volumes_to_grow: Vec<Growth>,
+    /// The passwords of infrastructure roles: others chose them.
+    pub(super) given: BTreeMap<RoleName, GivenPassword>,
 }
 
 /// The objects behind the names that the configuration gives.
@@ -78,7 +82,12 @@ async fn secret_keys(namespace: &str, name: &str, ctx: &Context) -> Result<Vec<S
 }
 
 /// Everything that is there of a cluster.
-pub(super) async fn world(manifest: &Postgresql, cluster: &Cluster, ctx: &Context) -> Seen {
+pub(super) async fn world(
+    manifest: &Postgresql,
+    cluster: &Cluster,
+    references: &References,
+    ctx: &Context,
+) -> Seen {
     let identity = cluster.identity();
     let stateful_set = get(&ctx.stores.stateful_sets, &identity.namespace, &identity.name);
     let secrets = secrets_of(cluster, &ctx.stores.secrets);
@@ -104,7 +113,18 @@ pub(super) async fn world(manifest: &Postgresql, cluster: &Cluster, ctx: &Contex
         pods,
     };
     let resources = resources(cluster, stateful_set, &secrets, ctx);
-    Seen { resources, observed, secrets, volumes_to_grow: storage.to_grow }
+    let given = given(cluster, references);
+    Seen { resources, observed, secrets, volumes_to_grow: storage.to_grow, given }
+}
+
+/// The passwords of the infrastructure roles that are roles of this cluster.
+fn given(cluster: &Cluster, references: &References) -> BTreeMap<RoleName, GivenPassword> {
+    let roles = &cluster.roles().roles;
+    let ours = roles.iter().filter(|role| role.origin == Origin::Infrastructure).filter_map(|role| {
+        let given = references.infrastructure_roles.get(&role.name)?;
+        Some((role.name.clone(), given.password.clone()))
+    });
+    ours.collect()
 }
 
 /// The objects. Of the pods' account and of its binding only the metadata is watched.

@@ -13,7 +13,7 @@ use super::DatabaseError;
 
 const ROLES: &str = "
     SELECT rolname::text, rolbypassrls, rolcreatedb, rolcreaterole, rolinherit, rolcanlogin, rolreplication, rolsuper,
-           rolpassword, coalesce(setconfig, '{}') AS setconfig,
+           rolpassword, shobj_description(pg_authid.oid, 'pg_authid') AS comment, coalesce(setconfig, '{}') AS setconfig,
            EXISTS (SELECT FROM pg_shdepend
                     WHERE refclassid = 'pg_authid'::regclass AND refobjid = pg_authid.oid) AS has_belongings
       FROM pg_authid LEFT JOIN pg_db_role_setting ON setrole = pg_authid.oid AND setdatabase = 0
@@ -71,6 +71,7 @@ fn role(row: &Row) -> Result<(RoleName, ExistingRole), DatabaseError> {
         attributes,
         member_of: BTreeMap::new(),
         parameters: parameters.collect(),
+        comment: get(row, "comment")?,
         verifier: verifier.map(Verifier::stored),
         has_belongings: get(row, "has_belongings")?,
     };

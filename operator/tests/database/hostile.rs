@@ -71,6 +71,8 @@ fn every_kind(text: &str) -> Vec<Statement> {
         Statement::GrantAdmin { role: role.clone(), admin: role.clone() },
         Statement::RevokeMembership { role: role.clone(), member: role.clone() },
         Statement::DropRole { name: role.clone() },
+        Statement::RenameRole { from: role.clone(), to: role.clone() },
+        Statement::MarkRole { name: role.clone() },
         Statement::SetParameter {
             role: role.clone(),
             parameter: ParameterName::new("app.note"),

@@ -11,6 +11,7 @@ mod inside;
 mod manifests;
 mod roles;
 mod rotation;
+mod teams;
 mod temporary_server;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +82,8 @@ fn inputs() -> RoleInputs {
         publications: Publications::default(),
         users_name_namespaces: false,
         prepared: PreparedDatabases { admin: None, databases: [(name("bar"), prepared)].into() },
+        infrastructure: BTreeMap::new(),
+        humans: Default::default(),
     }
 }
 

@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::roles::team::People;
+use crate::roles::{GivenRole, RoleName};
+
 /// What was found behind the names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct References {
@@ -14,6 +17,10 @@ pub struct References {
     pub backup_secret_keys: Vec<String>,
     /// The data of the configured pod environment ConfigMap.
     pub environment_config_map: BTreeMap<String, String>,
+    /// The roles that every cluster has.
+    pub infrastructure_roles: BTreeMap<RoleName, GivenRole>,
+    /// The members of the cluster's teams.
+    pub people: People,
 }
 
 impl References {

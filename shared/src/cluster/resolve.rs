@@ -13,7 +13,7 @@ use crate::field::{FieldErrors, FieldPath};
 use crate::labels::Labels;
 use crate::names;
 use crate::roles::contents::Lookup;
-use crate::roles::{self, RoleInputs, RoleName, RoleSet, Rotation};
+use crate::roles::{self, Humans, RoleInputs, RoleName, RoleSet, Rotation};
 use crate::version::PostgresVersion;
 
 use super::{
@@ -40,7 +40,7 @@ impl Cluster {
         let pod = Pod::resolve(manifest, config, references, &mut errors);
         let poolers = Poolers::resolve(&identity, spec, config, &mut errors);
         let streams = streams::streams(spec);
-        let asked = Asked { pooler: poolers.wanted.as_ref(), streams: &streams };
+        let asked = Asked { pooler: poolers.wanted.as_ref(), streams: &streams, references };
         let roles = roles(manifest, config, &asked, &mut errors);
         let service_account = service_account(config);
         let Some(version) = version.filter(|_| errors.is_empty()) else { return Err(errors) };
@@ -239,10 +239,12 @@ fn rotation(spec: &PostgresqlSpec, config: &OperatorConfig) -> Rotation {
     }
 }
 
-/// The sections that need a role of their own.
+/// What else asks for roles.
 struct Asked<'a> {
     pooler: Option<&'a PoolerSettings>,
     streams: &'a [Stream],
+    /// Where infrastructure roles and people come from.
+    references: &'a References,
 }
 
 /// The roles and databases that the manifest asks for. A standby takes them from its source, all but the pooler's user:
@@ -261,6 +263,7 @@ fn roles(
         return RoleSet::default();
     };
     let own = databases::own(manifest, config, errors);
+    let given = if manifest.spec.standby.is_some() { References::unread() } else { asked.references.clone() };
     let admin =
         config.teams_api.team_admin_role.as_ref().filter(|_| config.teams_api.enable_admin_role_for_users);
     let inputs = RoleInputs {
@@ -275,6 +278,8 @@ fn roles(
         publications: streams::publications(asked.streams, &manifest.spec),
         users_name_namespaces: config.kubernetes.enable_cross_namespace_secret,
         prepared: own.prepared,
+        infrastructure: given.infrastructure_roles,
+        humans: Humans::new(given.people, &config.teams_api),
         superuser,
     };
     roles::desired(&inputs)

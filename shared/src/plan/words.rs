@@ -159,6 +159,7 @@ fn sql(facts: &Facts) -> Option<String> {
     let belongs = |other: &&Statement| match other {
         Statement::GrantMembership { member: name, .. }
         | Statement::GrantAdmin { role: name, .. }
+        | Statement::MarkRole { name }
         | Statement::SetParameter { role: name, .. } => made(name),
         Statement::Inside(inside) => is_a_part(inside),
         _ => false,
@@ -181,6 +182,8 @@ fn statement(statement: &Statement) -> String {
         Statement::CreateDatabase { name, owner } => format!("database {name} of {owner} is made"),
         Statement::AlterDatabaseOwner { name, owner } => format!("database {name} goes to {owner}"),
         Statement::DropRole { name } => format!("role {name} is dropped"),
+        Statement::RenameRole { from, to } => format!("role {from} is renamed to {to}"),
+        Statement::MarkRole { name } => format!("role {name} is marked as a team member's"),
         Statement::Inside(inside) => statement_inside(inside),
     }
 }

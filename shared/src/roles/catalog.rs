@@ -28,6 +28,8 @@ pub struct ExistingRole {
     pub member_of: BTreeMap<RoleName, Membership>,
     /// Its settings for all databases, as text (`pg_db_role_setting` without a database).
     pub parameters: BTreeMap<ParameterName, String>,
+    /// What `COMMENT ON ROLE` says.
+    pub comment: Option<String>,
     /// What is stored instead of its password.
     pub verifier: Option<Verifier>,
     /// Whether anything in any database belongs to it or is granted to it, so that it cannot be dropped.

@@ -5,40 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::contents::{Contents, Lookup, Publications};
+use super::contents::Contents;
 use super::flags::{Attribute, RoleFlags};
+use super::former::Former;
+use super::infrastructure::GivenRole;
 use super::name::{DatabaseName, RoleName};
-use super::prepared::{self, PreparedDatabases};
-use super::{Database, Keeper, Origin, Role, RoleSet, Skipped};
-
-/// What decides about the roles and databases of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoleInputs {
-    /// `spec.users`.
-    pub users: BTreeMap<RoleName, RoleFlags>,
-    /// `spec.databases`: each with its owner.
-    pub databases: BTreeMap<DatabaseName, RoleName>,
-    /// `super_username`; Patroni creates it.
-    pub superuser: RoleName,
-    /// `replication_username`; Patroni creates it.
-    pub replication_user: RoleName,
-    /// `protected_role_names`: no manifest may define them.
-    pub protected: BTreeSet<RoleName>,
-    /// `team_admin_role`, when `enable_admin_role_for_users` is on: the admin of every manifest user.
-    pub users_admin: Option<RoleName>,
-    /// `additional_owner_roles`: every database owner becomes a member of them.
-    pub additional_owner_roles: BTreeSet<RoleName>,
-    /// The pooler's lookup function, and with it its user, when a pooler is wanted.
-    pub pooler: Option<Lookup>,
-    /// The event streams' user, when a stream is wanted.
-    pub stream_user: Option<RoleName>,
-    /// What event streams read from.
-    pub publications: Publications,
-    /// `enable_cross_namespace_secret`: the Secret of a user `namespace.name` is in that namespace.
-    pub users_name_namespaces: bool,
-    /// `spec.preparedDatabases`.
-    pub prepared: PreparedDatabases,
-}
+use super::prepared;
+use super::team::Standing;
+use super::{Database, Keeper, Origin, Role, RoleInputs, RoleSet, Skipped};
 
 /// Every role and database that `inputs` ask for.
 pub fn desired(inputs: &RoleInputs) -> RoleSet {
@@ -48,6 +22,10 @@ pub fn desired(inputs: &RoleInputs) -> RoleSet {
     for (name, flags) in &inputs.users {
         chosen.manifest_user(name, flags, inputs);
     }
+    for (name, given) in &inputs.infrastructure {
+        chosen.infrastructure(name, given, inputs);
+    }
+    chosen.humans(inputs);
     chosen.databases(inputs);
     RoleSet {
         roles: chosen.roles.into_values().collect(),
@@ -57,8 +35,16 @@ pub fn desired(inputs: &RoleInputs) -> RoleSet {
             lookup: inputs.pooler.clone().filter(|lookup| !patronis(&lookup.user, inputs)),
             publications: inputs.publications.clone(),
         },
+        former: former(inputs),
         skipped: chosen.skipped,
     }
+}
+
+/// What becomes of former members, where the configuration says that something does.
+fn former(inputs: &RoleInputs) -> Option<Former> {
+    let humans = &inputs.humans;
+    let (suffix, group) = (humans.suffix.clone()?, humans.group.clone()?);
+    Some(Former { suffix, group, spared: inputs.protected.clone(), complete: humans.people.complete })
 }
 
 /// Whether Patroni keeps the role of that name.
@@ -132,6 +118,51 @@ impl Chosen {
         self.add(Role { admin, secret_namespace, ..role(name, flags.clone(), Origin::Manifest) });
     }
 
+    /// Whether nobody of this origin may define a role of this name; that is told.
+    fn is_reserved(&mut self, name: &RoleName, origin: Origin, inputs: &RoleInputs) -> bool {
+        let higher = self.roles.get(name).is_some_and(|present| present.origin > origin);
+        let reserved = higher || inputs.protected.contains(name);
+        if reserved {
+            self.skipped.push(Skipped::ReservedUser(name.clone()));
+        }
+        reserved
+    }
+
+    fn infrastructure(&mut self, name: &RoleName, given: &GivenRole, inputs: &RoleInputs) {
+        if self.is_reserved(name, Origin::Infrastructure, inputs) {
+            return;
+        }
+        self.add(Role {
+            member_of: given.member_of.iter().filter(|role| *role != name).cloned().collect(),
+            admin: given.admin.clone().filter(|admin| admin != name && !given.member_of.contains(admin)),
+            parameters: given.parameters.clone(),
+            ..role(name, given.flags.clone(), Origin::Infrastructure)
+        });
+    }
+
+    /// The people: they log in by a token, so that they have neither password nor Secret.
+    fn humans(&mut self, inputs: &RoleInputs) {
+        let humans = &inputs.humans;
+        for (name, standing) in &humans.people.members {
+            if self.is_reserved(name, Origin::Team, inputs) {
+                continue;
+            }
+            let mut flags = vec![(Attribute::Login, true)];
+            let mut member_of: BTreeSet<RoleName> = humans.group.iter().cloned().collect();
+            match standing {
+                Standing::Superuser => flags.push((Attribute::Superuser, true)),
+                Standing::Member => member_of.extend(humans.admin.clone()),
+            }
+            self.add(Role {
+                wants_password: false,
+                member_of: member_of.into_iter().filter(|role| role != name).collect(),
+                parameters: humans.parameters.clone(),
+                ..role(name, RoleFlags::new(flags), Origin::Team)
+            });
+        }
+        self.skipped.extend(humans.people.unfit.iter().cloned().map(Skipped::UnfitName));
+    }
+
     fn databases(&mut self, inputs: &RoleInputs) {
         let prepared = inputs
             .prepared
@@ -182,6 +213,9 @@ fn role(name: &RoleName, flags: RoleFlags, origin: Origin) -> Role {
 mod tests {
     use super::*;
     use crate::roles::PreparedDatabase;
+    use crate::roles::contents::Lookup;
+    use crate::roles::infrastructure::{self, Sources};
+    use crate::roles::team::{Humans, People};
 
     fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
         text.parse().unwrap()
@@ -192,16 +226,8 @@ mod tests {
         RoleInputs {
             users: users.collect(),
             databases: databases.iter().map(|(database, owner)| (name(database), name(owner))).collect(),
-            superuser: name("postgres"),
-            replication_user: name("standby"),
             protected: [name("admin"), name("cron_admin")].into(),
-            users_admin: None,
-            additional_owner_roles: BTreeSet::new(),
-            pooler: None,
-            stream_user: None,
-            publications: Publications::default(),
-            users_name_namespaces: false,
-            prepared: PreparedDatabases::default(),
+            ..RoleInputs::bare(name("postgres"), name("standby"))
         }
     }
 
@@ -322,5 +348,56 @@ mod tests {
             .collect();
         assert_eq!(cron, ["app", "bar_owner", "bar_owner_user", "foo_owner", "foo_owner_user"]);
         assert_eq!(set.skipped, [Skipped::ReservedUser(name("bar_writer"))]);
+    }
+
+    fn given(name: &str) -> BTreeMap<RoleName, GivenRole> {
+        let yaml = format!("{{secretname: s, userkey: u, passwordkey: p, defaultuservalue: {name}}}");
+        let secret = [("p".to_owned(), "x".to_owned())].into();
+        let sources = Sources { secret: Some(secret), ..Sources::default() };
+        infrastructure::read([(&serde_saphyr::from_str(&yaml).unwrap(), &sources)]).roles
+    }
+
+    fn humans(people: &[(&str, Standing)]) -> Humans {
+        let members = people.iter().map(|(person, standing)| (name(person), *standing)).collect();
+        let people = People { members, unfit: vec!["x".repeat(64)], complete: true };
+        let (group, admin) = (Some(name("zalandos")), Some(name("admin")));
+        Humans { people, group, admin, parameters: BTreeMap::new(), suffix: None }
+    }
+
+    #[test]
+    fn of_two_roles_with_one_name_the_higher_origin_wins() {
+        let all = |inputs: RoleInputs| {
+            let set = desired(&RoleInputs { humans: humans(&[("ann", Standing::Member)]), ..inputs });
+            set.role(&name("ann")).map(|role| (role.origin, role.wants_password))
+        };
+        let manifest = inputs(&[("ann", &[])], &[]);
+        let infrastructure = RoleInputs { infrastructure: given("ann"), ..manifest.clone() };
+        assert_eq!(desired(&infrastructure).role(&name("ann")).unwrap().origin, Origin::Infrastructure);
+        assert_eq!(all(manifest), Some((Origin::Team, false)));
+        assert_eq!(all(infrastructure.clone()), Some((Origin::Team, false)));
+        let pooled = RoleInputs { pooler: Some(lookup("ann")), ..infrastructure.clone() };
+        assert_eq!(all(pooled), Some((Origin::Pooler, true)));
+        assert_eq!(all(RoleInputs { protected: [name("ann")].into(), ..infrastructure }), None);
+    }
+
+    #[test]
+    fn nobody_becomes_the_superuser_by_being_called_like_it() {
+        let humans = humans(&[("postgres", Standing::Member), ("standby", Standing::Superuser)]);
+        let set = desired(&RoleInputs { humans, infrastructure: given("postgres"), ..inputs(&[], &[]) });
+        assert!(set.roles.iter().all(|role| role.keeper == Keeper::Patroni));
+        let reserved = |skipped: &&Skipped| matches!(skipped, Skipped::ReservedUser(_));
+        assert_eq!(set.skipped.iter().filter(reserved).count(), 3);
+        assert!(set.skipped.contains(&Skipped::UnfitName("x".repeat(64))));
+    }
+
+    #[test]
+    fn members_get_the_admin_role_and_superusers_do_not_need_it() {
+        let people = [("ann", Standing::Member), ("root", Standing::Superuser)];
+        let set = desired(&RoleInputs { humans: humans(&people), ..inputs(&[], &[("foo", "ann")]) });
+        let role = |who: &str| set.role(&name(who)).unwrap().clone();
+        assert_eq!(role("ann").member_of, [name("admin"), name("zalandos")]);
+        assert_eq!(role("root").member_of, [name("zalandos")]);
+        assert!(role("root").flags.iter().any(|flag| flag == (Attribute::Superuser, true)));
+        assert_eq!(set.databases.len(), 1, "a person may own a database");
     }
 }

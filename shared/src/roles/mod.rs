@@ -9,6 +9,9 @@ pub mod catalog;
 pub mod contents;
 pub mod desired;
 pub mod flags;
+pub mod former;
+pub mod infrastructure;
+pub mod inputs;
 pub mod name;
 pub mod parameter;
 pub mod password;
@@ -17,14 +20,18 @@ pub mod prepared;
 mod quote;
 pub mod rotation;
 pub mod statement;
+pub mod team;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 pub use catalog::Catalog;
 pub use contents::{ContentStatement, Contents};
-pub use desired::{RoleInputs, desired};
+pub use desired::desired;
 pub use flags::{Attribute, RoleFlags};
+pub use former::Former;
+pub use infrastructure::GivenRole;
+pub use inputs::RoleInputs;
 pub use name::{DatabaseName, ExtensionName, PublicationName, RoleName, SchemaName, TableName};
 pub use parameter::{ParameterName, ParameterValue};
 pub use password::{Passwords, Verifier};
@@ -32,6 +39,7 @@ pub use plan::plan;
 pub use prepared::{PreparedDatabase, PreparedDatabases, PreparedSchema};
 pub use rotation::Rotation;
 pub use statement::Statement;
+pub use team::Humans;
 
 /// Every role and database a cluster wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +50,8 @@ pub struct RoleSet {
     pub databases: Vec<Database>,
     /// What is inside them.
     pub contents: Contents,
+    /// What becomes of people who left their team; `None` where nothing does.
+    pub former: Option<Former>,
     /// What was asked for and will not be done, for the status and the log.
     pub skipped: Vec<Skipped>,
 }

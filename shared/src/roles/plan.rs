@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::catalog::{Catalog, ExistingRole, Membership};
 use super::flags::RoleFlags;
+use super::former;
 use super::name::RoleName;
 use super::parameter::ParameterValue;
 use super::password::Passwords;
@@ -15,14 +16,16 @@ use super::{Database, Keeper, Role, RoleSet};
 
 /// What to run so that the server has what is wanted: first the roles, then what needs two of them, then the databases.
 ///
-/// Nothing is dropped and nothing is taken away, but a flag in its `NO…` form, and a membership that is the exact reverse
-/// of a wanted one: PostgreSQL refuses the wanted one as long as it stands.
+/// Nothing is dropped and nothing is taken away, but a flag in its `NO…` form; a membership that is the exact reverse of a
+/// wanted one, because PostgreSQL refuses the wanted one as long as it stands; and the login of people who left their
+/// team (`former`).
 ///
 /// A role that wants a password and has none in `passwords` is not created (it could not log in) and otherwise keeps
 /// its password. Its databases wait for it.
 pub fn plan(desired: &RoleSet, passwords: &Passwords, catalog: &Catalog) -> Vec<Statement> {
     let ours = || desired.roles.iter().filter(|role| role.keeper == Keeper::Operator);
-    let mut statements = Vec::new();
+    let (mut statements, catalog) = former::returning(desired, catalog);
+    let catalog = catalog.as_ref();
     let mut there: BTreeSet<&RoleName> = catalog.roles.keys().collect();
     for role in ours() {
         match catalog.roles.get(&role.name) {
@@ -37,9 +40,11 @@ pub fn plan(desired: &RoleSet, passwords: &Passwords, catalog: &Catalog) -> Vec<
     for role in ours().filter(|role| there.contains(&role.name)) {
         statements.extend(parameters(role, catalog));
         statements.extend(memberships(role, desired, catalog));
+        statements.extend(former::mark(role, catalog));
     }
     let databases = desired.databases.iter().filter(|database| there.contains(&database.owner));
     statements.extend(databases.filter_map(|database| placed(database, catalog)));
+    statements.extend(former::leaving(desired, catalog));
     statements
 }
 

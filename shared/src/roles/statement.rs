@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::contents::ContentStatement;
 use super::flags::RoleFlags;
+use super::former::MARK;
 use super::name::{DatabaseName, RoleName};
 use super::parameter::{ParameterName, ParameterValue};
 use super::password::Verifier;
@@ -54,6 +55,18 @@ pub enum Statement {
     },
     /// `DROP ROLE`: of a login role that a rotation made and that is past its time, nothing else.
     DropRole {
+        /// The role.
+        name: RoleName,
+    },
+    /// `ALTER ROLE … RENAME TO`: of a former member of a team, or of one who returns.
+    RenameRole {
+        /// The role.
+        from: RoleName,
+        /// Its new name.
+        to: RoleName,
+    },
+    /// `COMMENT ON ROLE`: says that the role is a team member's.
+    MarkRole {
         /// The role.
         name: RoleName,
     },
@@ -114,6 +127,8 @@ impl Statement {
             Self::AlterRoleFlags { .. }
             | Self::GrantAdmin { .. }
             | Self::DropRole { .. }
+            | Self::RenameRole { .. }
+            | Self::MarkRole { .. }
             | Self::RevokeMembership { .. }
             | Self::SetParameter { .. }
             | Self::CreateDatabase { .. }
@@ -154,6 +169,12 @@ impl Statement {
                 )
             }
             Self::DropRole { name } => format!("DROP ROLE {}", identifier(name.as_str())),
+            Self::RenameRole { from, to } => {
+                format!("ALTER ROLE {} RENAME TO {}", identifier(from.as_str()), identifier(to.as_str()))
+            }
+            Self::MarkRole { name } => {
+                format!("COMMENT ON ROLE {} IS {}", identifier(name.as_str()), literal(MARK))
+            }
             Self::CreateDatabase { name, owner } => {
                 format!("CREATE DATABASE {} OWNER {}", identifier(name.as_str()), identifier(owner.as_str()))
             }
@@ -237,6 +258,7 @@ mod tests {
             Statement::GrantAdmin { role: role(text), admin: role(text) },
             Statement::RevokeMembership { role: role(text), member: role(text) },
             Statement::DropRole { name: role(text) },
+            Statement::RenameRole { from: role(text), to: role(text) },
             Statement::SetParameter {
                 role: role(text),
                 parameter: ParameterName::new(text),
@@ -288,6 +310,7 @@ mod tests {
             r#"GRANT "x" TO "x" WITH ADMIN OPTION"#,
             r#"REVOKE "x" FROM "x""#,
             r#"DROP ROLE "x""#,
+            r#"ALTER ROLE "x" RENAME TO "x""#,
             r#"ALTER ROLE "x" SET "x" TO 'x', 'x'"#,
             r#"ALTER ROLE "a" SET "work_mem" TO 'x'"#,
             r#"CREATE DATABASE "x" OWNER "x""#,

@@ -20,6 +20,7 @@ use operator::events::Events;
 use operator::exec::PodExec;
 use operator::metrics::Metrics;
 use operator::patroni::{BoxError, HttpPort, Patroni};
+use operator::team::{self, Teams};
 use serde_json::{Value, json};
 use shared::api::Postgresql;
 use shared::config::OperatorConfig;
@@ -56,6 +57,8 @@ impl Operator {
             cluster_name_label: config.kubernetes.cluster_name_label.clone(),
             service_account: account.clone(),
             role_binding: account,
+            infrastructure: Default::default(),
+            teams: false,
         };
         let (stores, _) = Stores::start(client, &scope);
         stores.wait_until_ready().await.unwrap();
@@ -64,6 +67,7 @@ impl Operator {
             client: client.clone(),
             stores,
             patroni: Patroni::new(patroni(name, members), metrics.clone()),
+            teams: Teams::new(team::connect().unwrap(), metrics.clone()),
             database: Arc::new(Willing),
             proofs: Default::default(),
             exec: Arc::new(PodExec::new(client.clone())),

@@ -20,6 +20,7 @@ use operator::events::Events;
 use operator::metrics::Metrics;
 use operator::patroni::Patroni;
 use operator::rolling::Places;
+use operator::team::{self, Teams};
 use serde_json::{Value, json};
 use shared::config::OperatorConfig;
 use tests::fake_api::{Call, FakeApi, Key, Manager, Store, Verb, When};
@@ -203,6 +204,7 @@ impl World {
             let metrics = Metrics::default();
             let ctx = Context {
                 patroni: Patroni::new(port, metrics.clone()),
+                teams: Teams::new(team::connect().unwrap(), metrics.clone()),
                 database: Arc::new(databases),
                 events: Events::new(client.clone(), None),
                 controller_id: None,
@@ -426,5 +428,7 @@ fn scope(config: &OperatorConfig) -> Scope {
         cluster_name_label: kubernetes.cluster_name_label.clone(),
         role_binding: kubernetes.pod_service_account_name.clone(),
         service_account: kubernetes.pod_service_account_name.clone(),
+        infrastructure: Default::default(),
+        teams: false,
     }
 }

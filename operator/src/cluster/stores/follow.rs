@@ -32,6 +32,8 @@ pub(super) enum Owner {
     Namespace(Store<Manifest>),
     /// The object is a node: the clusters that this label names on the pods there.
     OnNode(String, Store<Pod>),
+    /// Every cluster.
+    Everyone(Store<Manifest>),
 }
 
 impl Owner {
@@ -53,6 +55,7 @@ impl Owner {
                 let pods = pods.state_filter(|pod| here(pod).as_deref() == Some(object.name_any().as_str()));
                 pods.iter().filter_map(|pod| named_by(pod.as_ref(), label)).collect()
             }
+            Self::Everyone(manifests) => refs(&manifests.state()),
             Self::Namespace(manifests) => {
                 refs(&manifests.state_filter(|manifest| {
                     manifest.namespace().as_deref().unwrap_or_default() == namespace
@@ -81,12 +84,18 @@ pub(super) struct Follow<K: Resource<DynamicType = ()> + Kept> {
     changes: Changes,
     known: HashMap<ObjectRef<K>, u64>,
     fresh: HashMap<ObjectRef<K>, u64>,
+    optional: bool,
 }
 
 impl<K: Resource<DynamicType = ()> + Kept> Follow<K> {
     /// `trim` drops what nobody reads, `digest` tells whether the rest has changed.
     pub(super) fn new(trim: fn(&mut K), digest: fn(&mut K) -> u64, owner: Owner, changes: Changes) -> Self {
-        Self { trim, digest, owner, changes, known: HashMap::new(), fresh: HashMap::new() }
+        Self { trim, digest, owner, changes, known: HashMap::new(), fresh: HashMap::new(), optional: false }
+    }
+
+    /// What is followed need not exist: that it cannot be read is told once.
+    pub(super) fn optional(self) -> Self {
+        Self { optional: true, ..self }
     }
 
     /// Follows the stream in the background, until the set is dropped.
@@ -99,10 +108,17 @@ impl<K: Resource<DynamicType = ()> + Kept> Follow<K> {
         let store = writer.as_reader();
         watches.spawn(async move {
             let mut stream = std::pin::pin!(stream);
+            let mut told = false;
             while let Some(event) = stream.next().await {
                 match event {
                     Ok(event) => self.take(event, &mut writer),
-                    Err(error) => tracing::warn!(%error, kind = %K::kind(&()), "a watch was interrupted"),
+                    Err(error) if self.optional && told => {
+                        tracing::debug!(%error, kind = %K::kind(&()), "a watch was interrupted");
+                    }
+                    Err(error) => {
+                        told = true;
+                        tracing::warn!(%error, kind = %K::kind(&()), "a watch was interrupted");
+                    }
                 }
             }
         });

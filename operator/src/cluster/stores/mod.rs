@@ -12,10 +12,11 @@
 
 mod changes;
 mod follow;
+mod role_sources;
 mod trim;
 mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ use tokio::task::JoinSet;
 
 pub use changes::Changes;
 use follow::{Follow, Owner};
+pub use role_sources::{RoleSources, infrastructure_places};
 use written::Written;
 
 /// A manifest as it is watched: one that cannot be decoded is an error of its own and stops no watch.
@@ -66,6 +68,10 @@ pub struct Scope {
     pub service_account: String,
     /// Its role binding, likewise.
     pub role_binding: String,
+    /// Namespaces and names of the Secrets with infrastructure roles, and of the ConfigMaps beside them.
+    pub infrastructure: BTreeSet<(String, String)>,
+    /// Whether `PostgresTeam` resources are read.
+    pub teams: bool,
 }
 
 impl Scope {
@@ -136,6 +142,8 @@ pub struct Stores {
     pub role_bindings: Store<PartialObjectMeta<RoleBinding>>,
     /// Nodes, as far as they say whether a cluster has to leave them. Empty where the operator may not read them.
     pub nodes: Store<Node>,
+    /// Where roles come from besides manifests.
+    pub role_sources: RoleSources,
     watches: Arc<JoinSet<()>>,
     written: Written,
 }
@@ -148,6 +156,7 @@ impl Stores {
         let manifests = watcher(scope.api(client), watcher::Config::default()).default_backoff();
         let manifests = Follow::new(trim::manifest, trim::manifest_digest, Owner::Itself, changes.clone())
             .spawn(manifests, &mut watches);
+        let role_sources = RoleSources::start(client, scope, &manifests, &changes, &mut watches);
         let mut start =
             Start { client, scope, changes: &changes, manifests: &manifests, watches: &mut watches };
         let pods = start.labelled(trim::pod);
@@ -166,13 +175,14 @@ impl Stores {
             service_accounts: start.named(&scope.service_account),
             role_bindings: start.named(&scope.role_binding),
             manifests: manifests.clone(),
+            role_sources,
             watches: Arc::default(),
             written: Written::default(),
         };
         (Self { watches: Arc::new(watches), ..stores }, changes)
     }
 
-    /// Waits until every store holds what the API server holds.
+    /// Waits until every store holds what the API server holds; for those that need not exist only a little.
     pub async fn wait_until_ready(&self) -> Result<(), StoreGone> {
         let ready = futures::try_join!(
             self.manifests.wait_until_ready(),
@@ -189,7 +199,9 @@ impl Stores {
             self.service_accounts.wait_until_ready(),
             self.role_bindings.wait_until_ready(),
         );
-        ready.map(drop).map_err(|_| StoreGone)
+        ready.map_err(|_| StoreGone)?;
+        self.role_sources.wait_a_little().await;
+        Ok(())
     }
 
     /// Whether we have written to a manifest since it was as it is here.

@@ -81,6 +81,8 @@ fn scope() -> Scope {
         cluster_name_label: "cluster-name".to_owned(),
         service_account: "postgres-pod".to_owned(),
         role_binding: "postgres-pod".to_owned(),
+        infrastructure: BTreeSet::new(),
+        teams: false,
     }
 }
 

@@ -122,6 +122,11 @@ pub(super) fn digest<K: Resource + Serialize>(object: &mut K) -> u64 {
 
 /// What a manifest is, apart from its status, which we write ourselves. The generation stands for the spec.
 pub(super) fn manifest_digest(object: &mut Manifest) -> u64 {
+    written(object)
+}
+
+/// What an object is whose generation stands for the rest.
+pub(super) fn written<K: Resource>(object: &mut K) -> u64 {
     let version = object.meta_mut().resource_version.take();
     let digest = digest_of(object.meta());
     object.meta_mut().resource_version = version;
