@@ -68,7 +68,7 @@ pub(super) fn returning<'a>(desired: &RoleSet, catalog: &'a Catalog) -> (Vec<Sta
 pub(super) fn mark(role: &Role, catalog: &Catalog) -> Option<Statement> {
     let comment = catalog.roles.get(&role.name).and_then(|existing| existing.comment.as_ref());
     let name = role.name.clone();
-    (role.origin == Origin::Team && comment.is_none()).then(|| Statement::MarkRole { name })
+    (role.origin == Origin::Team && comment.is_none()).then_some(Statement::MarkRole { name })
 }
 
 /// What takes the login and the name of those who have left. A name that is taken keeps the role under its own.

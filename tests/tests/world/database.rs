@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use operator::database::{Database, DatabaseError, Endpoint, Failure};
 use shared::roles::catalog::{Catalog, ExistingDatabase, ExistingRole, Membership};
 use shared::roles::contents::Existing;
+use shared::roles::former::MARK;
 use shared::roles::{RoleFlags, Statement};
 use tests::fake_api::When;
 
@@ -114,6 +115,13 @@ fn execute(catalog: &mut Catalog, statement: &Statement) -> Result<(), &'static 
             catalog.roles.get_mut(member).ok_or(missing)?.member_of.remove(role);
         }
         Statement::DropRole { name } => drop(catalog.roles.remove(name).ok_or(missing)?),
+        Statement::RenameRole { from, to } => {
+            let role = catalog.roles.remove(from).ok_or(missing)?;
+            catalog.roles.insert(to.clone(), role);
+        }
+        Statement::MarkRole { name } => {
+            catalog.roles.get_mut(name).ok_or(missing)?.comment = Some(MARK.to_owned());
+        }
         Statement::Inside(_) => return Err("nothing is kept inside databases here"),
         Statement::SetParameter { role, parameter, value } => {
             let role = catalog.roles.get_mut(role).ok_or(missing)?;
