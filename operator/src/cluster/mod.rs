@@ -143,8 +143,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     let next = next_in_turn(&cluster, &desired, &applied, &mut seen.observed, ctx);
     let taken = step::take(&next, manifest, &seen, ctx).await.map(|taken| outcome.taken = taken);
     outcome.record(taken);
-    if !next.is_act() {
-        // After an act the world is another one, and the primary perhaps, too: the next look provisions.
+    if next.permits_sql() {
         match provision::database(&cluster, &seen, ctx).await {
             Ok(Provisioned::Everything) if streams_known && streams::can_run(&cluster, &seen) => {
                 outcome

@@ -140,6 +140,12 @@ impl Step {
         }
     }
 
+    /// Whether roles and databases may be changed beside it. After an act the world is another one, and the primary
+    /// perhaps, too; and what is written while a data directory is being upgraded may not be in the new one.
+    pub fn permits_sql(&self) -> bool {
+        !self.is_act() && !matches!(self, Self::Wait { reason: WaitReason::Upgrading, .. })
+    }
+
     /// Whether something is done, rather than waited for.
     pub fn is_act(&self) -> bool {
         !matches!(self, Self::Wait { .. } | Self::Settled)

@@ -26,6 +26,8 @@ fn nothing_is_touched_while_an_upgrade_is_under_way() {
     story.seen.patroni = None;
     story.seen.upgrade.in_progress = true;
     assert_eq!(story.step(), "the data directory is being upgraded to another major version");
+    let now = NOW.parse().unwrap();
+    assert!(!next(&story.cluster, &story.desired, &story.applied, &story.seen, now).permits_sql());
 }
 
 #[test]
