@@ -60,7 +60,7 @@ pub fn perform(stories: &[Story]) -> ExitCode {
 /// How many stories are played at once.
 fn side_by_side() -> usize {
     let asked = std::env::var("E2E_SIDE_BY_SIDE").ok().and_then(|text| text.parse().ok());
-    asked.unwrap_or(2).max(1)
+    asked.unwrap_or(3).max(1)
 }
 
 fn play_side_by_side(stories: &[&Story], places: usize, tally: &Mutex<Tally>) {

@@ -1,6 +1,6 @@
 //! The stories a user lives through, on a real Kubernetes: the one that `KUBECONFIG` names, with the operator in it.
 //!
-//! `cargo test -p tests --test e2e`, with parts of names to choose. Settings: `E2E_SIDE_BY_SIDE` (how many at once, 2),
+//! `cargo test -p tests --test e2e`, with parts of names to choose. Settings: `E2E_SIDE_BY_SIDE` (how many at once, 3),
 //! `E2E_KEEP_FAILED` (keep the namespace of a failed story), `E2E_OPERATOR_NAMESPACE`, `E2E_IMAGE`, `E2E_OTHER_IMAGE`,
 //! `E2E_IDLE_SECONDS`, and `LOCAL_CLUSTER_AUDIT_LOG` (where the API server writes its audit log).
 
