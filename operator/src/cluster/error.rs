@@ -68,8 +68,36 @@ impl Error {
     }
 }
 
-/// An error and what caused it, in one line.
-pub fn told(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+/// An error and what caused it, in one line. Of an answer of the API server only the message: the client's own words
+/// repeat the whole answer, and people read this in the status.
+pub fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        if let Some(kube::Error::Api(status)) = cause.downcast_ref() {
+            text.push_str(if status.message.is_empty() { &status.reason } else { &status.message });
+            break;
+        }
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn what_the_api_server_refuses_is_told_in_its_own_words_and_once() {
+        let status = Status::failure("exceeded quota: compute", "Forbidden").with_code(403);
+        let error = Error::kubernetes("apply StatefulSet a/demo")(kube::Error::Api(status.boxed()));
+        let text = told(&error);
+        assert!(text.ends_with("apply StatefulSet a/demo: exceeded quota: compute"), "{text}");
+    }
 }
