@@ -19,7 +19,9 @@ use shared::build::{Credential, Pooler, Resources, USERNAME_KEY, UserList};
 use shared::cluster::{Cluster, References};
 use shared::config::OperatorConfig;
 use shared::names::{self, MemberRole};
-use shared::observed::{Observed, ObservedPod, ObservedStatefulSet, PatroniView, PodIdentity, Stranger};
+use shared::observed::{
+    Observed, ObservedPod, ObservedStatefulSet, PatroniView, PodIdentity, Stranger, UpgradeView,
+};
 use shared::patroni::AppliedKeys;
 use shared::plan::Growth;
 use shared::plan::pod_template::Fingerprint;
@@ -94,14 +96,9 @@ pub(super) async fn world(
     let pods = pods_of(cluster, stateful_set.as_ref(), &ctx.stores.pods);
     let storage = volumes::look(cluster, ctx);
     let keys = stateful_set.as_ref().and_then(|set| set.annotations().get(PATRONI_KEYS));
-    let patroni = patroni_view(&pods, ctx).await;
-    let leader = patroni.as_ref().and_then(|view| view.members.leader());
-    let leader = leader.and_then(|leader| pods.iter().find(|pod| pod.identity.name == leader.name));
-    let leader = leader.and_then(|pod| pod.address.clone()).map(Address::of_pod);
-    let upgrade = upgrade::look(manifest, leader, ctx).await;
-    let observed = Observed {
-        patroni,
-        upgrade,
+    let mut observed = Observed {
+        patroni: patroni_view(&pods, ctx).await,
+        upgrade: UpgradeView::default(), // asked below: the leader knows
         applied_keys: keys.map(|text| AppliedKeys::parse(text)).unwrap_or_default(),
         stateful_set: stateful_set.as_ref().map(stateful_set_as_seen),
         last_step: last_step(manifest),
@@ -112,9 +109,16 @@ pub(super) async fn world(
         event_streams: None,
         pods,
     };
+    let leader = observed.leader().and_then(|leader| address_of(&observed, leader));
+    observed.upgrade = upgrade::look(manifest, leader, ctx).await;
     let resources = resources(cluster, stateful_set, &secrets, ctx);
     let given = given(cluster, references);
     Seen { resources, observed, secrets, volumes_to_grow: storage.to_grow, given }
+}
+
+/// Where a member is asked; `None` when its pod has just gone away.
+pub(super) fn address_of(seen: &Observed, member: &str) -> Option<Address> {
+    seen.pod(member)?.address.clone().map(Address::of_pod)
 }
 
 /// The passwords of the infrastructure roles that are roles of this cluster.

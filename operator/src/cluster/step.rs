@@ -7,9 +7,9 @@ use shared::observed::{Observed, PodIdentity};
 use shared::rollout::Step;
 
 use crate::context::Context;
-use crate::patroni::{Address, PatroniError};
+use crate::patroni::PatroniError;
 
-use super::observe::Seen;
+use super::observe::{Seen, address_of};
 use super::{Error, upgrade};
 
 /// Takes the step. What it was and when, if anything was done.
@@ -68,10 +68,6 @@ async fn restart(member: &str, seen: &Observed, ctx: &Context) -> Result<(), Pat
 async fn switch_over(from: &str, to: &str, seen: &Observed, ctx: &Context) -> Result<(), PatroniError> {
     let Some(at) = address_of(seen, from) else { return Ok(()) };
     ctx.patroni.switchover(&at, from, to).await
-}
-
-fn address_of(seen: &Observed, member: &str) -> Option<Address> {
-    seen.pod(member)?.address.clone().map(Address::of_pod)
 }
 
 /// Deletes the pod that was seen. One that has gone, or came back as another, is left alone.

@@ -1,10 +1,13 @@
 //! Makes claims grow. The storage driver does the rest, and no pod is touched.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::reflector::{ObjectRef, Store};
 use serde_json::json;
-use shared::cluster::Cluster;
+use shared::cluster::{Cluster, Identity};
+use shared::names;
 use shared::plan::{Growth, Storage, storage};
 
 use crate::context::Context;
@@ -13,11 +16,16 @@ use super::Error;
 
 /// What is to be done about the volumes of a cluster, and what is under way.
 pub(super) fn look(cluster: &Cluster, ctx: &Context) -> Storage {
-    let namespace = cluster.identity().namespace.as_str();
-    let of_namespace =
-        ctx.stores.volume_claims.state_filter(|claim| claim.namespace().as_deref() == Some(namespace));
-    let claims: Vec<PersistentVolumeClaim> = of_namespace.iter().map(|claim| (**claim).clone()).collect();
-    storage(cluster, &claims)
+    let claims = claims(cluster, &ctx.stores.volume_claims);
+    storage(cluster, claims.iter().map(AsRef::as_ref))
+}
+
+/// The claims of the members, and of members that there were before: their ordinals go on without a gap.
+fn claims(cluster: &Cluster, store: &Store<PersistentVolumeClaim>) -> Vec<Arc<PersistentVolumeClaim>> {
+    let Identity { name, namespace, .. } = cluster.identity();
+    let claim = |ordinal| store.get(&ObjectRef::new(&names::data_claim(name, ordinal)).within(namespace));
+    let members = (0..cluster.members()).filter_map(claim);
+    members.chain((cluster.members()..).map_while(claim)).collect()
 }
 
 /// Asks for larger volumes. One that is refused, because its StorageClass cannot expand, does not stop the others.

@@ -36,11 +36,14 @@ pub struct Storage {
 }
 
 /// Compares the members' claims with the size that the manifest asks for.
-pub fn storage(cluster: &Cluster, claims: &[PersistentVolumeClaim]) -> Storage {
+pub fn storage<'a>(
+    cluster: &Cluster,
+    claims: impl IntoIterator<Item = &'a PersistentVolumeClaim>,
+) -> Storage {
     let mut found = Storage::default();
     let Some(wanted) = quantity(&cluster.volume.size) else { return found };
     let mut largest = wanted;
-    for claim in claims.iter().filter(|claim| is_members(cluster, claim)) {
+    for claim in claims.into_iter().filter(|claim| is_members(cluster, claim)) {
         let name = claim.metadata.name.clone().unwrap_or_default();
         let Some((asked, text)) = asked(claim) else { continue };
         if asked > largest {

@@ -119,14 +119,14 @@ CONFIG
 # copy_template NODE_FOLDER: for a new node. containerd only reads what is linked (layers are the lower directories of
 # overlay mounts), but its databases have to be copies.
 copy_template() {
-  local root=$1/containerd database
+  local root=$1/containerd template=$TEMPLATE_FOLDER/root database
   rm -rf "$root" "$root.part"
-  cp --archive --link "$TEMPLATE_FOLDER/root" "$root.part" 2>/dev/null || {
+  cp --archive --link "$template" "$root.part" 2>/dev/null || {
     rm -rf "$root.part" # another disk than the cache's
-    cp --archive "$TEMPLATE_FOLDER/root" "$root.part"
+    cp --archive "$template" "$root.part"
   }
-  (cd "$TEMPLATE_FOLDER/root" && find . -name '*.db') | while read -r database; do
-    cp --remove-destination "$TEMPLATE_FOLDER/root/$database" "$root.part/$database"
+  (cd "$template" && find . -name '*.db') | while read -r database; do
+    cp --remove-destination "$template/$database" "$root.part/$database"
   done
   mv "$root.part" "$root"
   cp "$TEMPLATE_FOLDER/complete.version" "$1/images"
