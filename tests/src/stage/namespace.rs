@@ -95,6 +95,18 @@ impl Stage {
         Ok(Cluster::new(self, name))
     }
 
+    /// A cluster that runs, with all its members, and a client beside it.
+    ///
+    /// # Errors
+    /// When its manifest is refused, or it does not come to that.
+    pub async fn settled(&self, yaml: &str, members: usize) -> Told<Cluster<'_>> {
+        self.with_client().await?;
+        let cluster = self.apply(yaml).await?;
+        cluster.until_running().await?;
+        cluster.until_members_are(members).await?;
+        Ok(cluster)
+    }
+
     /// What is said to `kubectl create` of a manifest that is no good.
     ///
     /// # Errors

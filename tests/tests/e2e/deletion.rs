@@ -16,10 +16,7 @@ use tests::stage::{SETTLED, Stage, Stop, Told, until};
 const MANIFEST: &str = include_str!("../../fixtures/e2e/two-members.yaml");
 
 pub(crate) async fn a_deleted_cluster_leaves_what_it_should_and_its_name_is_free(stage: &Stage) -> Told {
-    stage.with_client().await?;
-    let cluster = stage.apply(MANIFEST).await?;
-    cluster.until_running().await?;
-    cluster.until_members_are(2).await?;
+    let cluster = stage.settled(MANIFEST, 2).await?;
     let owner = cluster.session("shop_owner", "shop").await?;
     owner.sql("CREATE TABLE orders ()").await?;
     let identity = "SELECT system_identifier FROM pg_control_system()";

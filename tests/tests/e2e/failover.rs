@@ -9,10 +9,7 @@ use crate::rolling_update::timeline;
 pub(crate) async fn after_the_primary_pod_is_deleted_a_replica_leads_and_the_roles_are_right(
     stage: &Stage,
 ) -> Told {
-    stage.with_client().await?;
-    let cluster = stage.apply(include_str!("../../fixtures/e2e/two-members.yaml")).await?;
-    cluster.until_running().await?;
-    cluster.until_members_are(2).await?;
+    let cluster = stage.settled(include_str!("../../fixtures/e2e/two-members.yaml"), 2).await?;
     let superuser = cluster.session("postgres", "postgres").await?;
     let old_timeline = timeline(&superuser).await?;
     let old_primary = cluster.primary().await?;

@@ -8,10 +8,7 @@ const TWO: &str = include_str!("../../fixtures/e2e/two-members.yaml");
 pub(crate) async fn an_image_that_cannot_start_stops_at_the_replica_and_reverting_heals(
     stage: &Stage,
 ) -> Told {
-    stage.with_client().await?;
-    let cluster = stage.apply(TWO).await?;
-    cluster.until_running().await?;
-    cluster.until_members_are(2).await?;
+    let cluster = stage.settled(TWO, 2).await?;
     let primary = cluster.primary().await?;
     let watcher = cluster.watch().await?;
     let writer = Writer::begin(cluster.session("shop_owner", "shop").await?).await?;
@@ -41,10 +38,7 @@ pub(crate) async fn an_image_that_cannot_start_stops_at_the_replica_and_revertin
 }
 
 pub(crate) async fn an_update_waits_for_its_maintenance_window(stage: &Stage) -> Told {
-    stage.with_client().await?;
-    let cluster = stage.apply(TWO).await?;
-    cluster.until_running().await?;
-    cluster.until_members_are(2).await?;
+    let cluster = stage.settled(TWO, 2).await?;
     let watcher = cluster.watch().await?;
     // A window that is never near: half a day from now, for one minute.
     let far = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(12))?;

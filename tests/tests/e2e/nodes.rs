@@ -10,10 +10,7 @@ const A_MOMENT: std::time::Duration = std::time::Duration::from_secs(3);
 const TWO: &str = include_str!("../../fixtures/e2e/two-members.yaml");
 
 pub(crate) async fn the_primary_leaves_a_cordoned_node_and_its_pod_can_be_evicted(stage: &Stage) -> Told {
-    stage.with_client().await?;
-    let cluster = stage.apply(TWO).await?;
-    cluster.until_running().await?;
-    cluster.until_members_are(2).await?;
+    let cluster = stage.settled(TWO, 2).await?;
     let old_primary = cluster.primary().await?;
     let (node, other) = nodes_of(&cluster, &old_primary).await?;
     if node == other {

@@ -62,10 +62,7 @@ struct Members<'a> {
 
 impl<'a> Members<'a> {
     async fn prepare(stage: &'a Stage) -> Told<Self> {
-        stage.with_client().await?;
-        let cluster = stage.apply(TWO).await?;
-        cluster.until_running().await?;
-        cluster.until_members_are(2).await?;
+        let cluster = stage.settled(TWO, 2).await?;
         let primary = cluster.session("postgres", "postgres").await?;
         let replica = cluster.session("postgres", "postgres").await?.at(format!("{}-repl", cluster.name()));
         Ok(Self { cluster, sessions: [primary, replica] })

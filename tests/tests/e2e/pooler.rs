@@ -7,10 +7,7 @@ const POOLER: &str = include_str!("../../fixtures/e2e/pooler.yaml");
 pub(crate) async fn an_application_logs_in_through_the_pooler_and_survives_a_switchover(
     stage: &Stage,
 ) -> Told {
-    stage.with_client().await?;
-    let cluster = stage.apply(POOLER).await?;
-    cluster.until_running().await?;
-    cluster.until_members_are(2).await?;
+    let cluster = stage.settled(POOLER, 2).await?;
     let through_pooler = cluster.session("shop_owner", "shop").await?.at("acid-shop-pooler");
     through_pooler.until_sql("CREATE TABLE IF NOT EXISTS sold (n int)").await?;
     through_pooler.until_sql("INSERT INTO sold VALUES (1)").await?;

@@ -16,10 +16,7 @@ use tests::stage::{Stage, Stop, Told, until};
 const WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) async fn what_somebody_takes_away_comes_back_within_five_seconds(stage: &Stage) -> Told {
-    stage.with_client().await?;
-    let cluster = stage.apply(include_str!("../../fixtures/e2e/two-members.yaml")).await?;
-    cluster.until_running().await?;
-    cluster.until_members_are(2).await?;
+    let cluster = stage.settled(include_str!("../../fixtures/e2e/two-members.yaml"), 2).await?;
     let watcher = cluster.watch().await?;
 
     comes_back::<Service>(stage, "acid-shop-repl").await?;

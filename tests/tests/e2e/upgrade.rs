@@ -7,10 +7,7 @@ use tests::stage::{SETTLED, Stage, Stop, Told, until};
 const OLD: &str = include_str!("../../fixtures/e2e/version-15.yaml");
 
 pub(crate) async fn a_cluster_moves_from_version_15_to_17_with_its_data(stage: &Stage) -> Told {
-    stage.with_client().await?;
-    let cluster = stage.apply(OLD).await?;
-    cluster.until_running().await?;
-    cluster.until_members_are(2).await?;
+    let cluster = stage.settled(OLD, 2).await?;
     let owner = cluster.session("shop_owner", "shop").await?;
     assert!(owner.until_sql("SHOW server_version").await?.starts_with("15."));
     owner.until_sql("CREATE TABLE kept AS SELECT n FROM generate_series(1, 1000) n").await?;

@@ -8,10 +8,7 @@ use tests::stage::{SETTLED, Stage, Stop, Told, until};
 const TWO: &str = include_str!("../../fixtures/e2e/two-members.yaml");
 
 pub(crate) async fn volumes_grow_and_no_pod_is_touched(stage: &Stage) -> Told {
-    stage.with_client().await?;
-    let cluster = stage.apply(TWO).await?;
-    cluster.until_running().await?;
-    cluster.until_members_are(2).await?;
+    let cluster = stage.settled(TWO, 2).await?;
     let watcher = cluster.watch().await?;
     cluster.change(json!({"spec": {"volume": {"size": "2Gi"}}})).await?;
     let claims: Api<PersistentVolumeClaim> = stage.api();
