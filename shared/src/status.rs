@@ -29,6 +29,8 @@ pub struct Findings<'a> {
     pub step: &'a Step,
     /// What failed on the way, each a sentence without secret values.
     pub problems: &'a [String],
+    /// What is worth knowing though nothing is wrong, each a sentence without secret values.
+    pub remarks: &'a [String],
     /// The step it took, if any.
     pub taken: Option<LastStep>,
     /// Now.
@@ -40,6 +42,7 @@ pub fn of_cluster(old: &PostgresqlStatus, cluster: &Cluster, found: &Findings<'_
     let mut situation = situation(old, found);
     if situation.word == StatusWord::Running {
         situation.message.push_str(&without(cluster));
+        found.remarks.iter().for_each(|remark| situation.message.extend(["; ", remark]));
     }
     PostgresqlStatus {
         postgres_cluster_status: Some(situation.word),
@@ -276,7 +279,11 @@ mod tests {
         problems: &[String],
         now: &str,
     ) -> PostgresqlStatus {
-        of_cluster(old, &cluster(), &Findings { generation, step, problems, taken: None, now: at(now) })
+        of_cluster(
+            old,
+            &cluster(),
+            &Findings { generation, step, problems, remarks: &[], taken: None, now: at(now) },
+        )
     }
 
     fn waiting(reason: WaitReason) -> Step {
@@ -297,13 +304,16 @@ mod tests {
             generation: 1,
             step: &Step::Settled,
             problems: &[],
+            remarks: &["role app has CREATEDB that it is not given".to_owned()],
             taken: None,
             now: at("2026-01-01T00:00:00Z"),
         };
         let status = of_cluster(&PostgresqlStatus::default(), &cluster, &found);
         assert_eq!(shows(&status), "Running Ready=True/Reconciled");
         let message = &status.conditions.unwrap()[0].message;
-        assert!(message.ends_with("; user postgres is left out, its name is reserved"), "{message}");
+        let expected =
+            "; user postgres is left out, its name is reserved; role app has CREATEDB that it is not given";
+        assert!(message.ends_with(expected), "{message}");
     }
 
     #[test]

@@ -42,10 +42,11 @@ use provision::Provisioned;
 use stores::{ClusterRef, Manifest};
 pub use upgrade::Upgrades;
 
-/// What stands alone and failed, to be told in the status, and the step that was taken.
+/// What stands alone and failed, and what is worth knowing, to be told in the status; and the step that was taken.
 #[derive(Debug, Default)]
 struct Outcome {
     problems: Vec<String>,
+    remarks: Vec<String>,
     taken: Option<LastStep>,
 }
 
@@ -145,9 +146,12 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     outcome.record(taken);
     if next.permits_sql() {
         match provision::database(&cluster, &seen, ctx).await {
-            Ok(Provisioned::Everything) if streams_known && streams::can_run(&cluster, &seen) => {
-                outcome
-                    .refused(apply::objects(&streams, &desired, &seen, ctx).await.err().unwrap_or_default());
+            Ok(Provisioned::Everything { beyond }) => {
+                outcome.remarks = beyond;
+                if streams_known && streams::can_run(&cluster, &seen) {
+                    let streams = apply::objects(&streams, &desired, &seen, ctx).await;
+                    outcome.refused(streams.err().unwrap_or_default());
+                }
             }
             provisioned => drop(outcome.record(provisioned.map(drop))),
         }
@@ -171,6 +175,7 @@ fn next_in_turn(
     let wanted = rollout::next(cluster, desired, applied, seen, now);
     seen.fleet_is_busy = true;
     let held_back = rollout::next(cluster, desired, applied, seen, now);
+    seen.fleet_is_busy = false;
     if wanted == held_back {
         if matches!(wanted, Step::Settled | Step::Wait { reason: WaitReason::Window(_), .. }) {
             ctx.rolling.leave(&this);

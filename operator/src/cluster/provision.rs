@@ -8,17 +8,19 @@ use std::collections::BTreeSet;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
+use kube::runtime::reflector::ObjectRef;
 use shared::build::PASSWORD_KEY;
 use shared::cluster::Cluster;
 use shared::names::{self, MemberRole};
 use shared::roles::{
-    self, Catalog, DatabaseName, Passwords, RoleName, RoleSet, Skipped, Statement, contents, password,
-    rotation,
+    self, Catalog, DatabaseName, Passwords, RoleName, RoleSet, Skipped, Statement, Surplus, contents,
+    password, rotation,
 };
 
 use crate::context::Context;
 use crate::database::{Binding, DatabaseError, Endpoint, Failure};
 
+use super::credentials;
 use super::logins::{self, Logins};
 use super::observe::Seen;
 use super::{Error, told};
@@ -27,10 +29,13 @@ use super::{Error, told};
 const AT_ONCE: usize = 4;
 
 /// How far it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Provisioned {
     /// The database holds everything that is wanted, publications for event streams included.
-    Everything,
+    Everything {
+        /// What it grants beyond that, and keeps.
+        beyond: Vec<String>,
+    },
     /// Nothing was done: there is no primary yet, or the cluster's databases are none of our business.
     Nothing,
 }
@@ -45,27 +50,29 @@ pub(super) async fn database(cluster: &Cluster, seen: &Seen, ctx: &Context) -> R
     }
     let Some(at) = endpoint(cluster, seen) else { return Ok(Provisioned::Nothing) };
     let mut problems = Vec::new();
-    let catalog = server(cluster, seen, &at, ctx, &mut problems).await?;
+    let mut beyond = Vec::new();
+    let catalog = server(cluster, seen, &at, ctx, (&mut problems, &mut beyond)).await?;
     problems.extend(left_out(cluster.roles(), &catalog));
     let visits = contents::visits(cluster.roles(), &catalog);
     let inside = |name| inside(cluster.roles(), name, &catalog, &at, ctx).boxed();
     let visits: Vec<BoxFuture<'_, Vec<String>>> = visits.iter().map(inside).collect();
     let visited: Vec<Vec<String>> = stream::iter(visits).buffered(AT_ONCE).collect().await;
     problems.extend(visited.into_iter().flatten());
-    if problems.is_empty() { Ok(Provisioned::Everything) } else { Err(Error::Provision(problems)) }
+    if problems.is_empty() { Ok(Provisioned::Everything { beyond }) } else { Err(Error::Provision(problems)) }
 }
 
 fn failed(act: &'static str) -> impl FnOnce(DatabaseError) -> Error {
     move |source| Error::Database { act, source }
 }
 
-/// Makes roles and databases; the catalog as it is after that.
+/// Makes roles and databases; the catalog as it is after that. What went wrong and what is left beyond the manifest is
+/// added to the two lists.
 async fn server(
     cluster: &Cluster,
     seen: &Seen,
     at: &Endpoint,
     ctx: &Context,
-    problems: &mut Vec<String>,
+    (problems, beyond): (&mut Vec<String>, &mut Vec<String>),
 ) -> Result<Catalog, Error> {
     let read = "read the catalog";
     let catalog = ctx.database.catalog(at).await.map_err(failed(read))?;
@@ -76,6 +83,12 @@ async fn server(
     let mut statements = roles::plan(&wanted, &passwords, &catalog);
     remember(&logins, &statements, &catalog, &known, ctx);
     statements.extend(rotation::expired(&wanted, &logins.of, &catalog, cluster.rotation(), ctx.now()));
+    let surplus = roles::surplus(&wanted, &catalog, &former_users(cluster, &wanted, &catalog, ctx));
+    if cluster.policy().strict_revocation {
+        statements.extend(surplus.iter().map(Surplus::revoked));
+    } else {
+        beyond.extend(surplus.iter().map(ToString::to_string));
+    }
     let failures = run(at, &statements, ctx).await?;
     let written = logins.write(&failures, ctx).await;
     problems.extend(failures.iter().map(|failure| told(failure)));
@@ -85,6 +98,17 @@ async fn server(
         return Ok(catalog);
     }
     ctx.database.catalog(at).await.map_err(failed(read))
+}
+
+/// The roles that nobody asks for any more and that have a Secret of this cluster: they were its users.
+fn former_users(cluster: &Cluster, wanted: &RoleSet, catalog: &Catalog, ctx: &Context) -> BTreeSet<RoleName> {
+    let namespace = cluster.identity().namespace.as_str();
+    let has_secret = |role: &&RoleName| {
+        let secret = ObjectRef::new(&cluster.secret_name(role.as_str())).within(namespace);
+        ctx.stores.secrets.get(&secret).is_some_and(|secret| credentials::belongs(&secret, cluster))
+    };
+    let unasked = catalog.roles.keys().filter(|role| wanted.role(role).is_none());
+    unasked.filter(has_secret).cloned().collect()
 }
 
 async fn run(at: &Endpoint, statements: &[Statement], ctx: &Context) -> Result<Vec<Failure>, Error> {

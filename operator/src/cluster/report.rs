@@ -54,7 +54,14 @@ pub(super) async fn status(
     let old = manifest.status.clone().unwrap_or_default();
     let generation = manifest.metadata.generation.unwrap_or_default();
     let taken = outcome.taken.clone();
-    let findings = Findings { generation, step, problems: &outcome.problems, taken, now: ctx.now() };
+    let findings = Findings {
+        generation,
+        step,
+        problems: &outcome.problems,
+        remarks: &outcome.remarks,
+        taken,
+        now: ctx.now(),
+    };
     let new = status::of_cluster(&old, cluster, &findings);
     if new != old {
         let changed = if outcome.taken.is_some() { new.clone() } else { without_step(new.clone()) };

@@ -6,7 +6,8 @@ use std::time::Duration;
 use operator::database::{Binding, Database, DatabaseError, Endpoint, Limits, Postgres};
 use shared::roles::password::Encryption;
 use shared::roles::{
-    Attribute, ParameterName, ParameterValue, Passwords, RoleInputs, Statement, desired, plan,
+    Attribute, ParameterName, ParameterValue, Passwords, RoleInputs, Statement, Surplus, desired, plan,
+    surplus,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -35,6 +36,7 @@ async fn a_second_pass_finds_nothing_to_do() {
         let first = sync(postgres, at, &roles, &passwords).await;
         assert!(first.len() > 20, "{first:#?}");
         assert_eq!(sync(postgres, at, &roles, &passwords).await, []);
+        assert_eq!(surplus(&roles, &catalog(postgres, at).await, &BTreeSet::new()), []);
 
         let other_salts = passwords_with_salt(&passwords, [8; 16]);
         assert_eq!(plan(&roles, &other_salts, &catalog(postgres, at).await), []);
@@ -63,6 +65,38 @@ async fn a_new_user_logs_in_over_tls_with_the_password_of_its_secret() {
         assert!(changed.iter().all(|statement| matches!(statement, Statement::AlterRolePassword { .. })));
         assert!(!logs_in(postgres, at, "zalando", "first", "foo").await);
         assert!(logs_in(postgres, at, "zalando", "second", "foo").await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_left_the_manifest_is_revoked_where_that_is_asked_for_and_a_strangers_role_is_left_alone() {
+    on_every_server(async |Running { postgres, at, .. }| {
+        let bootstrap = ["admin", "cron_admin", "stranger"].map(|role| created(role, &[]));
+        assert!(postgres.run(at, &bootstrap).await.unwrap().is_empty());
+        let roles = desired(&inputs());
+        sync(postgres, at, &roles, &passwords(&roles, |_| "secret".into())).await;
+
+        let users = inputs().users.into_iter().filter(|(user, _)| user.as_str() != "foo_user");
+        let users = users.map(|(user, given)| match user.as_str() {
+            "zalando" => (user, flags(&["createdb"])),
+            _ => (user, given),
+        });
+        let fewer =
+            RoleInputs { users: users.collect(), additional_owner_roles: BTreeSet::new(), ..inputs() };
+        let fewer = desired(&fewer);
+        let former = BTreeSet::from([name("foo_user")]);
+        let found = surplus(&fewer, &catalog(postgres, at).await, &former);
+        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let expected = [
+            "role zalando has SUPERUSER that it is not given",
+            "role foo_user can still log in though nobody asks for it any more",
+        ];
+        assert_eq!(told, expected);
+        let statements: Vec<Statement> = found.iter().map(Surplus::revoked).collect();
+        assert!(postgres.run(at, &statements).await.unwrap().is_empty());
+        assert_eq!(surplus(&fewer, &catalog(postgres, at).await, &former), []);
+        assert!(!logs_in(postgres, at, "foo_user", "secret", "foo").await);
     })
     .await;
 }

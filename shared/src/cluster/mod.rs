@@ -139,6 +139,8 @@ pub struct Policy {
     pub upgrades: bool,
     /// Roles and databases are managed.
     pub database_access: bool,
+    /// What the database grants beyond the manifest is taken away.
+    pub strict_revocation: bool,
     /// How long a recreated pod may take to get its role label.
     pub pod_start_timeout: Duration,
     /// When members may be restarted, recreated and switched over for an update.

@@ -217,6 +217,7 @@ fn policy(spec: &PostgresqlSpec, config: &OperatorConfig) -> Policy {
         upgrades: upgrade.major_version_upgrade_mode != MajorVersionUpgradeMode::Off
             || upgrade.major_version_upgrade_team_allow_list.contains(&spec.team_id),
         database_access: config.debug.enable_database_access,
+        strict_revocation: config.users.enable_strict_revocation,
         pod_start_timeout: config.timeouts.pod_label_wait_timeout,
         windows: Windows::resolve(spec, config),
         readiness: if optional { BTreeMap::new() } else { kubernetes.node_readiness_label.clone() },

@@ -218,6 +218,23 @@ fn each_sentence_says_what_happens() {
 }
 
 #[test]
+fn where_revocation_is_strict_what_left_the_manifest_is_taken_away() {
+    let mut config = OperatorConfig::default();
+    config.users.enable_strict_revocation = true;
+    for (pointer, value, sentence) in [
+        ("/spec/users/app", Value::Null, "spec.users[app]: by SQL: role app gets NOLOGIN"),
+        ("/spec/users/owner", json!(["superuser"]), "spec.users[owner]: by SQL: role owner gets NOCREATEDB"),
+        (
+            "/spec/databases/shop",
+            Value::Null,
+            "spec.databases[shop]: nothing is dropped: database shop stays",
+        ),
+    ] {
+        assert_eq!(single(pointer, value, &config).to_string(), sentence);
+    }
+}
+
+#[test]
 fn what_only_a_new_cluster_reads_never_speaks_of_a_restart() {
     for (pointer, value) in [
         ("/spec/patroni/initdb/encoding", json!("LATIN1")),

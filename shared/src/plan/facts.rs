@@ -14,7 +14,9 @@ use crate::cluster::{Cluster, References};
 use crate::config::OperatorConfig;
 use crate::patroni::{AppliedKeys, Cost, DynamicConfig, lowered, patch, settings};
 use crate::roles::catalog::{Catalog, ExistingDatabase, ExistingRole, Membership};
-use crate::roles::{self, ContentStatement, Database, Passwords, RoleSet, Statement, contents};
+use crate::roles::{
+    self, ContentStatement, Database, DatabaseName, Passwords, RoleSet, Statement, Surplus, contents,
+};
 use crate::version::PostgresVersion;
 
 use super::pod_template::{IMAGE, differences, fingerprint, without_bootstrap};
@@ -87,7 +89,8 @@ impl Facts {
         facts.look_at_objects(before, after);
         facts.look_at_pods(before, after);
         facts.look_at_patroni(before, after);
-        facts.look_at_roles(&before.resources.roles, &after.resources.roles);
+        let strict = after.cluster.policy().strict_revocation;
+        facts.look_at_roles(&before.resources.roles, &after.resources.roles, strict);
         let (old, new) = (&before.cluster, &after.cluster);
         facts.version = (old.postgres.version != new.postgres.version)
             .then_some((old.postgres.version, new.postgres.version));
@@ -147,13 +150,20 @@ impl Facts {
         self.options = keys.filter(|key| *key != "postgresql").cloned().collect();
     }
 
-    fn look_at_roles(&mut self, old: &RoleSet, new: &RoleSet) {
+    fn look_at_roles(&mut self, old: &RoleSet, new: &RoleSet, strict: bool) {
         let mut wanted = new.clone();
         // Whether a password is known is no question of the manifest.
         wanted.roles.iter_mut().for_each(|role| role.wants_password = false);
         self.statements = roles::plan(&wanted, &Passwords::default(), &catalog(old));
         self.statements.extend(inside(old, new).map(Statement::Inside));
-        self.kept = kept(old, new);
+        if strict {
+            let gone = old.roles.iter().filter(|role| role.wants_password && new.role(&role.name).is_none());
+            let gone = gone.map(|role| role.name.clone()).collect();
+            self.statements.extend(roles::surplus(new, &catalog(old), &gone).iter().map(Surplus::revoked));
+        } else {
+            self.kept = kept(old, new);
+        }
+        self.kept.extend(kept_databases(old, new));
     }
 
     /// Whether Postgres restarts for a setting.
@@ -238,7 +248,7 @@ fn inside<'a>(old: &'a RoleSet, new: &'a RoleSet) -> impl Iterator<Item = Conten
     })
 }
 
-/// What is asked for no longer. Nothing is ever dropped or taken away.
+/// The roles that are asked for no longer, in whole or in part. Nothing is taken away.
 fn kept(old: &RoleSet, new: &RoleSet) -> Vec<String> {
     let mut kept = Vec::new();
     for role in &old.roles {
@@ -266,8 +276,12 @@ fn kept(old: &RoleSet, new: &RoleSet) -> Vec<String> {
             kept.push(format!("role {} stays a member of {}", role.name, parents.join(", ")));
         }
     }
-    let gone =
-        old.databases.iter().filter(|database| new.databases.iter().all(|other| other.name != database.name));
-    kept.extend(gone.map(|database| format!("database {} stays", database.name)));
     kept
+}
+
+/// Databases are never dropped.
+fn kept_databases(old: &RoleSet, new: &RoleSet) -> impl Iterator<Item = String> {
+    let wanted = |name: &DatabaseName| new.databases.iter().any(|database| database.name == *name);
+    let gone = old.databases.iter().filter(move |database| !wanted(&database.name));
+    gone.map(|database| format!("database {} stays", database.name))
 }

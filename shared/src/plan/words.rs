@@ -173,7 +173,7 @@ fn sql(facts: &Facts) -> Option<String> {
 fn statement(statement: &Statement) -> String {
     match statement {
         Statement::CreateRole { name, .. } => format!("role {name} is made"),
-        Statement::AlterRoleFlags { name, flags } => format!("role {name} gets {}", flags.words().join(" ")),
+        Statement::AlterRoleFlags { name, flags } => format!("role {name} gets {flags}"),
         Statement::AlterRolePassword { name, .. } => format!("role {name} gets a new password"),
         Statement::GrantMembership { role, member } => format!("{member} becomes a member of {role}"),
         Statement::GrantAdmin { role, admin } => format!("{admin} becomes admin of {role}"),

@@ -3,7 +3,8 @@
 //! The operator asks in this order: [`desired`] says what should be, its database adapter fills a [`Catalog`] with what
 //! is, [`plan`] gives the difference as typed [`Statement`]s. What is inside each database comes after that
 //! ([`contents`]). Surprising: nothing here drops or takes away what a user could miss. A role, flag or membership that
-//! left the manifest stays in the database; only a flag written in its `NO…` form is removed.
+//! left the manifest stays in the database; only a flag written in its `NO…` form is removed, and what is left over is
+//! told ([`surplus`]) or, where the configuration asks for that, revoked.
 
 pub mod catalog;
 pub mod contents;
@@ -20,6 +21,7 @@ pub mod prepared;
 mod quote;
 pub mod rotation;
 pub mod statement;
+pub mod surplus;
 pub mod team;
 
 use std::collections::BTreeMap;
@@ -39,6 +41,7 @@ pub use plan::plan;
 pub use prepared::{PreparedDatabase, PreparedDatabases, PreparedSchema};
 pub use rotation::Rotation;
 pub use statement::Statement;
+pub use surplus::{Surplus, surplus};
 pub use team::Humans;
 
 /// Every role and database a cluster wants.

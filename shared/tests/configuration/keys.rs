@@ -30,6 +30,7 @@ pub(crate) const KEYS: &[(&str, &str, &str, &str)] = &[
     ("enable_password_rotation", "true", "users", "true"),
     ("password_rotation_interval", "30", "users", "30"),
     ("password_rotation_user_retention", "200", "users", "200"),
+    ("enable_strict_revocation", "true", "users", "true"),
     ("major_version_upgrade_mode", "full", "major_version_upgrade", r#""full""#),
     ("major_version_upgrade_team_allow_list", "acid,dba", "major_version_upgrade", r#"["acid","dba"]"#),
     ("minimal_major_version", "15", "major_version_upgrade", r#""15""#),

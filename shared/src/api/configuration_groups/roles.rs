@@ -22,6 +22,9 @@ pub struct Users {
     /// Days after which a rotated-out user is dropped; at least twice password_rotation_interval, or it is
     /// raised to that.
     pub password_rotation_user_retention: u32,
+    /// Take away what nobody asks for any more: powers and memberships of the cluster's roles, and the login of users
+    /// that left the manifest. Otherwise the status tells them. Nothing is dropped either way.
+    pub enable_strict_revocation: bool,
 }
 
 impl Default for Users {
@@ -33,6 +36,7 @@ impl Default for Users {
             enable_password_rotation: false,
             password_rotation_interval: 90,
             password_rotation_user_retention: 180,
+            enable_strict_revocation: false,
         }
     }
 }
