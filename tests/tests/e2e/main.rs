@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod admission;
+mod credentials;
 mod deletion;
 mod failover;
 mod held_back;
@@ -15,6 +16,7 @@ mod idle;
 mod new_cluster;
 mod nodes;
 mod parameters;
+mod people;
 mod pooler;
 mod prepared;
 mod repair;
@@ -53,7 +55,10 @@ fn main() -> ExitCode {
         story!(upgrade::a_cluster_moves_from_version_15_to_17_with_its_data),
         story!(pooler::an_application_logs_in_through_the_pooler_and_survives_a_switchover),
         story!(prepared::in_a_prepared_database_owners_make_writers_write_and_readers_read),
+        story!(credentials::a_password_rotates_and_whoever_connects_by_the_secret_never_fails),
+        story!(credentials::a_password_changed_by_hand_reaches_the_database_within_seconds),
         story!(scaling::a_cluster_grows_to_three_members_and_shrinks_to_two),
+        story!(scaling::a_cluster_shrinks_to_nothing_and_comes_back_with_its_data),
         story!(scaling::a_primary_that_has_to_go_hands_over_first),
         story!(repair::what_somebody_takes_away_comes_back_within_five_seconds),
         story!(failover::after_the_primary_pod_is_deleted_a_replica_leads_and_the_roles_are_right),
@@ -61,6 +66,8 @@ fn main() -> ExitCode {
         story!(alone rolling_update::an_image_in_the_configuration_rolls_the_members_without_an_operator_restart),
         story!(alone rolling_update::an_operator_killed_in_the_middle_of_a_rolling_update_ends_it_the_same),
         story!(alone nodes::the_primary_leaves_a_cordoned_node_and_its_pod_can_be_evicted),
+        story!(alone people::people_come_and_go_with_their_team_and_stay_while_the_teams_api_is_down),
+        story!(alone people::an_infrastructure_role_logs_in_everywhere_with_the_password_of_its_own_secret),
         story!(alone undecodable::a_manifest_that_cannot_be_read_is_invalid_and_the_others_go_on),
         story!(alone idle::a_settled_cluster_causes_no_request),
     ])

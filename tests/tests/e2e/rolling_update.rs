@@ -1,5 +1,7 @@
 //! Another image: every pod is made anew, one by one, replicas first, and nobody loses a row.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tests::stage::{Cluster, Session, Stage, Told, Watcher, Writer, other_image};
 
@@ -9,7 +11,15 @@ const THREE: &str = include_str!("../../fixtures/e2e/three-members.yaml");
 pub(crate) async fn an_image_in_the_manifest_rolls_the_members_one_by_one(stage: &Stage) -> Told {
     let rolling = Rolling::prepare(stage, THREE, 3).await?;
     rolling.cluster.change(json!({"spec": {"dockerImage": other_image()}})).await?;
-    rolling.ends_well().await
+    let (cluster, outage) = rolling.ends_well().await?;
+    let floor = bare_switchover(&cluster).await?;
+    stage.tell(format!(
+        "longest pause: {:.2} s in the rolling update, {:.2} s in a bare switchover: {:.1} times as long",
+        outage.as_secs_f32(),
+        floor.as_secs_f32(),
+        outage.as_secs_f32() / floor.as_secs_f32(),
+    ));
+    Ok(())
 }
 
 pub(crate) async fn an_image_in_the_configuration_rolls_the_members_without_an_operator_restart(
@@ -58,10 +68,7 @@ struct Rolling<'a> {
 
 impl<'a> Rolling<'a> {
     async fn prepare(stage: &'a Stage, manifest: &str, members: usize) -> Told<Self> {
-        stage.with_client().await?;
-        let cluster = stage.apply(manifest).await?;
-        cluster.until_running().await?;
-        cluster.until_members_are(members).await?;
+        let cluster = stage.settled(manifest, members).await?;
         let superuser = cluster.session("postgres", "postgres").await?;
         let old_timeline = timeline(&superuser).await?;
         let old_primary = cluster.primary().await?;
@@ -71,7 +78,8 @@ impl<'a> Rolling<'a> {
     }
 
     /// Each pod was recreated once and the old primary last; there was one switchover; no acknowledged row is missing.
-    async fn ends_well(self) -> Told {
+    /// The cluster, and the longest time without an acknowledged write.
+    async fn ends_well(self) -> Told<(Cluster<'a>, Duration)> {
         let begun = std::time::Instant::now();
         let Self { stage, cluster, members, superuser, old_primary, old_timeline, watcher, writer } = self;
         cluster.until_image_is(&other_image()).await?;
@@ -95,8 +103,18 @@ impl<'a> Rolling<'a> {
         assert_eq!(primaries[0], old_primary);
         assert_eq!(timeline(&superuser).await?, old_timeline + 1, "one promotion");
         assert_eq!(written.lost, Vec::<u64>::new(), "no acknowledged row is missing");
-        Ok(())
+        Ok((cluster, written.longest_pause))
     }
+}
+
+/// How long nothing can be written when a person asks Patroni to switch over and nothing else happens.
+async fn bare_switchover(cluster: &Cluster<'_>) -> Told<Duration> {
+    let old = cluster.primary().await?;
+    let candidate = if old.ends_with("-0") { 1 } else { 0 };
+    let writer = Writer::begin(cluster.session("shop_owner", "shop").await?).await?;
+    cluster.switch_over_to(&format!("{}-{candidate}", cluster.name())).await?;
+    writer.until_written_again().await?;
+    Ok(writer.stop().await?.longest_pause)
 }
 
 /// Postgres counts promotions: each begins a timeline.
