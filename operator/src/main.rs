@@ -81,7 +81,7 @@ async fn operate(args: Args) -> Result<(), Fatal> {
     let leadership = lead(&client, &args, &metrics).await?;
     let ctx = Context {
         patroni: Patroni::new(patroni::connect(), metrics.clone()),
-        teams: Teams::new(team::connect()?, metrics.clone()),
+        teams: Teams::new(team::connect(team::authorities())?, metrics.clone()),
         database: Arc::new(Postgres::new(Limits::default())?),
         proofs: Default::default(),
         events: Events::new(client.clone(), Some(args.identity.clone())),

@@ -10,9 +10,14 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use operator::metrics::Metrics;
-use operator::team::{Answers, Teams, TeamsError, Token, connect};
+use operator::team::{Answers, Teams, TeamsError, Token, authorities, connect};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use shared::roles::team::Answer;
+use tokio_rustls::TlsAcceptor;
 
 /// What the server answers from now on, and what it was asked.
 #[derive(Clone, Default)]
@@ -64,7 +69,7 @@ impl Server {
 }
 
 fn client() -> Teams {
-    Teams::new(connect().unwrap(), Metrics::default())
+    Teams::new(connect(authorities()).unwrap(), Metrics::default())
 }
 
 async fn answers(client: &Teams, url: &str, teams: &[&str], secret: &str) -> Answers {
@@ -163,4 +168,52 @@ async fn a_wrong_token_an_unusable_one_and_nobody_there_are_told_without_it() {
     assert!(told("no address", "hunter2").await.starts_with("could not reach the Teams API"));
     assert!(Token::new(Some("Basic"), Some("x".to_owned())).is_none());
     assert!(!format!("{:?}", Token::new(Some("Bearer"), Some("hunter2".to_owned()))).contains("hunter2"));
+}
+
+/// A server with a certificate of its own authority; its address and the authority.
+async fn over_tls() -> (String, CertificateDer<'static>) {
+    let authority = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = params.self_signed(&authority).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let issuer = Issuer::from_params(&params, &authority);
+    let leaf = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let provider = rustls::crypto::ring::default_provider();
+    let config = rustls::ServerConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/api/", listener.local_addr().unwrap().port());
+    let router = Router::new().route("/api/teams/{team}", get(team)).with_state(Server::default());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            let service = TowerToHyperService::new(router.clone());
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+            );
+        }
+    });
+    (url, ca.der().clone())
+}
+
+#[tokio::test]
+async fn over_https_only_an_api_is_believed_for_which_a_known_authority_vouches() {
+    let (url, authority) = over_tls().await;
+    let stranger = answers(&client(), &url, &["acid"], "s3cret").await;
+    assert_eq!(stranger.of["acid"], Answer::Unknown);
+    assert_eq!(stranger.problems.len(), 1);
+    assert!(stranger.problems[0].contains("could not reach the Teams API"), "{:?}", stranger.problems);
+    assert!(stranger.problems[0].contains("UnknownIssuer"), "{:?}", stranger.problems);
+
+    let mut trusted = rustls::RootCertStore::empty();
+    trusted.add(authority).unwrap();
+    let client = Teams::new(connect(trusted).unwrap(), Metrics::default());
+    let known = answers(&client, &url, &["acid"], "s3cret").await;
+    assert_eq!((known.problems.len(), &known.of["acid"]), (0, &members(&["ann", "bob"])));
 }

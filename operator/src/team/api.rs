@@ -162,26 +162,20 @@ fn in_path(text: &str) -> String {
     text.bytes().map(part).collect()
 }
 
-/// The real way: HTTPS with the machine's certificate authorities, or plain HTTP where the address says so.
+/// The real way: HTTPS to whom one of `authorities` vouches for, or plain HTTP where the address says so.
 ///
 /// # Errors
 /// TLS cannot be set up.
-pub fn connect() -> Result<HttpPort, rustls::Error> {
+pub fn connect(authorities: RootCertStore) -> Result<HttpPort, rustls::Error> {
     let mut plain = HttpConnector::new();
     plain.set_connect_timeout(Some(CONNECT));
     plain.enforce_http(false);
     let provider = rustls::crypto::ring::default_provider();
-    let connector = match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider.clone()) {
-        Ok(builder) => builder,
-        Err(error) => {
-            tracing::warn!(%error, "no certificate authorities on this machine; no Teams API is trusted over HTTPS");
-            let nobody = ClientConfig::builder_with_provider(provider.into())
-                .with_safe_default_protocol_versions()?
-                .with_root_certificates(RootCertStore::empty())
-                .with_no_client_auth();
-            HttpsConnectorBuilder::new().with_tls_config(nobody)
-        }
-    };
+    let tls = ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(authorities)
+        .with_no_client_auth();
+    let connector = HttpsConnectorBuilder::new().with_tls_config(tls);
     let connector = connector.https_or_http().enable_http1().wrap_connector(plain);
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
     Ok(BoxCloneSyncService::new(tower::service_fn(move |request: Request<Bytes>| {

@@ -5,6 +5,7 @@
 //! the status of the cluster says that it could not be renewed.
 
 mod api;
+mod trust;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::patroni::HttpPort;
 
 pub use api::{TeamsError, Token, connect};
+pub use trust::authorities;
 
 /// How long a good answer is not asked for again.
 const FRESH: Duration = Duration::from_secs(300);

@@ -67,7 +67,7 @@ impl Operator {
             client: client.clone(),
             stores,
             patroni: Patroni::new(patroni(name, members), metrics.clone()),
-            teams: Teams::new(team::connect().unwrap(), metrics.clone()),
+            teams: Teams::new(team::connect(team::authorities()).unwrap(), metrics.clone()),
             database: Arc::new(Willing),
             proofs: Default::default(),
             exec: Arc::new(PodExec::new(client.clone())),

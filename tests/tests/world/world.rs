@@ -204,7 +204,7 @@ impl World {
             let metrics = Metrics::default();
             let ctx = Context {
                 patroni: Patroni::new(port, metrics.clone()),
-                teams: Teams::new(team::connect().unwrap(), metrics.clone()),
+                teams: Teams::new(team::connect(team::authorities()).unwrap(), metrics.clone()),
                 database: Arc::new(databases),
                 events: Events::new(client.clone(), None),
                 controller_id: None,
