@@ -23,6 +23,8 @@ pub struct Session<'a> {
     user: String,
     password: String,
     database: String,
+    port: u16,
+    tls: Vec<String>,
 }
 
 impl<'a> Session<'a> {
@@ -37,7 +39,9 @@ impl<'a> Session<'a> {
             None => Stop::failed(format!("Secret {secret} has no {key}")),
         };
         let (user, password) = (text("username")?, text("password")?);
-        Ok(Self { stage, host: host.to_owned(), user, password, database: database.to_owned() })
+        let (host, database) = (host.to_owned(), database.to_owned());
+        let tls = vec!["PGSSLMODE=require".to_owned()];
+        Ok(Self { stage, host, user, password, database, port: 5432, tls })
     }
 
     /// The same user at another Service.
@@ -45,17 +49,30 @@ impl<'a> Session<'a> {
         Self { host: host.into(), ..self }
     }
 
-    /// What libpq reads from its environment. TLS is demanded.
+    /// The same user at another port.
+    pub fn at_port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    /// The same user, who talks only to a server whose certificate names the host and comes from the authority in this
+    /// file of the client's pod.
+    pub fn trusting_only(self, authority: &str) -> Self {
+        Self { tls: vec!["PGSSLMODE=verify-full".to_owned(), format!("PGSSLROOTCERT={authority}")], ..self }
+    }
+
+    /// What libpq reads from its environment. TLS is demanded, whatever the certificate, unless it was asked for more.
     pub(super) fn environment(&self) -> Vec<String> {
-        let Self { host, user, password, database, .. } = self;
-        vec![
+        let Self { host, user, password, database, port, .. } = self;
+        let mut environment = vec![
             format!("PGHOST={host}"),
+            format!("PGPORT={port}"),
             format!("PGUSER={user}"),
             format!("PGPASSWORD={password}"),
             format!("PGDATABASE={database}"),
-            "PGSSLMODE=require".to_owned(),
             "PGCONNECT_TIMEOUT=3".to_owned(),
-        ]
+        ];
+        environment.extend(self.tls.iter().cloned());
+        environment
     }
 
     /// What the database answers: one line per row, columns separated by `|`.
@@ -128,18 +145,35 @@ impl Stage {
     }
 
     /// What a command in the client's pod prints.
-    pub(super) async fn in_client(&self, command: &[String]) -> Told<String> {
+    ///
+    /// # Errors
+    /// With what it says on standard error, when it fails.
+    pub async fn in_client(&self, command: &[String]) -> Told<String> {
         self.in_pod(CLIENT, command).await
     }
 
-    /// What a command in a pod prints.
+    /// What a command in a pod's first container prints.
     ///
     /// # Errors
     /// With what it says on standard error, when it fails.
     pub async fn in_pod(&self, pod: &str, command: &[String]) -> Told<String> {
+        self.run(AttachParams::default(), pod, command).await
+    }
+
+    /// What a command in a certain container prints.
+    ///
+    /// # Errors
+    /// With what it says on standard error, when it fails.
+    pub async fn in_container(&self, pod: &str, container: &str, script: &str) -> Told<String> {
+        let command = ["sh", "-c", script].map(str::to_owned);
+        let printed = self.run(AttachParams::default().container(container), pod, &command).await?;
+        Ok(printed.trim_end().to_owned())
+    }
+
+    async fn run(&self, params: AttachParams, pod: &str, command: &[String]) -> Told<String> {
         let pods: Api<Pod> = self.api();
         let run = async {
-            let params = AttachParams::default().stdin(false).stdout(true).stderr(true);
+            let params = params.stdin(false).stdout(true).stderr(true);
             let mut process = pods.exec(pod, command, &params).await?;
             let (stdout, stderr, status) = (process.stdout(), process.stderr(), process.take_status());
             let ended = async {

@@ -17,11 +17,15 @@ mod new_cluster;
 mod nodes;
 mod parameters;
 mod people;
+mod pod_parts;
 mod pooler;
 mod prepared;
 mod repair;
 mod rolling_update;
 mod scaling;
+mod services;
+mod streams;
+mod tls;
 mod undecodable;
 mod upgrade;
 mod volumes;
@@ -43,7 +47,7 @@ macro_rules! story {
 fn main() -> ExitCode {
     perform(&[
         story!(admission::a_manifest_with_many_errors_is_refused_in_one_answer),
-        story!(admission::every_golden_manifest_is_accepted),
+        story!(admission::every_golden_manifest_and_every_example_is_accepted),
         story!(admission::every_manifest_of_the_catalogue_is_refused_with_its_errors),
         story!(new_cluster::a_new_cluster_of_two_answers_sql_and_streams),
         story!(rolling_update::an_image_in_the_manifest_rolls_the_members_one_by_one),
@@ -54,6 +58,9 @@ fn main() -> ExitCode {
         story!(volumes::volumes_grow_and_no_pod_is_touched),
         story!(upgrade::a_cluster_moves_from_version_15_to_17_with_its_data),
         story!(pooler::an_application_logs_in_through_the_pooler_and_survives_a_switchover),
+        story!(tls::clients_verify_database_and_pooler_by_the_certificate_of_a_secret),
+        story!(services::load_balancers_and_node_ports_come_and_go_and_addresses_stay),
+        story!(streams::a_stream_has_its_slot_and_publication_and_leaves_nothing),
         story!(prepared::in_a_prepared_database_owners_make_writers_write_and_readers_read),
         story!(credentials::a_password_rotates_and_whoever_connects_by_the_secret_never_fails),
         story!(credentials::a_password_changed_by_hand_reaches_the_database_within_seconds),
@@ -68,6 +75,7 @@ fn main() -> ExitCode {
         story!(alone nodes::the_primary_leaves_a_cordoned_node_and_its_pod_can_be_evicted),
         story!(alone people::people_come_and_go_with_their_team_and_stay_while_the_teams_api_is_down),
         story!(alone people::an_infrastructure_role_logs_in_everywhere_with_the_password_of_its_own_secret),
+        story!(alone pod_parts::sidecars_volumes_and_environment_are_in_the_pods_and_the_manifest_has_the_last_word),
         story!(alone undecodable::a_manifest_that_cannot_be_read_is_invalid_and_the_others_go_on),
         story!(alone idle::a_settled_cluster_causes_no_request),
     ])

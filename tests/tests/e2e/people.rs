@@ -100,7 +100,7 @@ pub(crate) async fn an_infrastructure_role_logs_in_everywhere_with_the_password_
 }
 
 /// Changes some settings of a group, and takes that back after the story.
-async fn configure(stage: &Stage, group: &'static str, settings: Value) -> Told {
+pub(crate) async fn configure(stage: &Stage, group: &'static str, settings: Value) -> Told {
     let operator = stage.operator();
     let before = operator.setting(group).await?;
     let keys = settings.as_object().into_iter().flatten().map(|(key, _)| key);
