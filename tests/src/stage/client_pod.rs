@@ -30,7 +30,17 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// With the user name and password of a Secret.
     pub(super) async fn of(stage: &'a Stage, host: &str, secret: &str, database: &str) -> Told<Self> {
-        let secrets: Api<Secret> = stage.api();
+        Self::by(stage, host, (stage.namespace(), secret), database).await
+    }
+
+    /// With those of a Secret of some namespace.
+    pub(super) async fn by(
+        stage: &'a Stage,
+        host: &str,
+        (namespace, secret): (&str, &str),
+        database: &str,
+    ) -> Told<Self> {
+        let secrets: Api<Secret> = Api::namespaced(stage.client(), namespace);
         let what = format!("Secret {secret} is there");
         let found = until(&what, SOON, async || Ok(secrets.get(secret).await?)).await?;
         let data = found.data.unwrap_or_default();

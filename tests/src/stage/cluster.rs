@@ -185,6 +185,14 @@ impl<'a> Cluster<'a> {
         Session::of(self.stage, &self.name, &self.secret(user), database).await
     }
 
+    /// A user whose Secret is in another namespace.
+    ///
+    /// # Errors
+    /// When the Secret does not appear.
+    pub async fn session_by(&self, namespace: &str, user: &str, database: &str) -> Told<Session<'a>> {
+        Session::by(self.stage, &self.name, (namespace, &self.secret(user)), database).await
+    }
+
     /// The Secret of a user.
     pub fn secret(&self, user: &str) -> String {
         format!("{}.{}.credentials.postgresql.acid.zalan.do", user.replace('_', "-"), self.name)

@@ -2,10 +2,13 @@
 
 use std::cell::RefCell;
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
-use tests::stage::{Cluster, SOON, Stage, Stop, Told, until};
+use tests::stage::{Cluster, SETTLED, SOON, Stage, Stop, Told, until};
+
+use crate::people::configure;
 
 const ROTATED: &str = include_str!("../../fixtures/e2e/rotated.yaml");
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
@@ -63,6 +66,54 @@ pub(crate) async fn a_password_changed_by_hand_reaches_the_database_within_secon
     stage.tell(format!("the new password logs in after {:.1} s", begun.elapsed().as_secs_f32()));
     assert!(before.sql("SELECT 1").await.is_err(), "the old password does not log in any more");
     cluster.until_running().await?;
+    Ok(())
+}
+
+pub(crate) async fn a_user_of_another_namespace_finds_its_secret_there(stage: &Stage) -> Told {
+    configure(stage, "kubernetes", json!({"enable_cross_namespace_secret": true})).await?;
+    let namespaces: Api<Namespace> = Api::all(stage.client());
+    let elsewhere = format!("{}-app", stage.namespace());
+    let namespace = Namespace {
+        metadata: ObjectMeta { name: Some(elsewhere.clone()), ..ObjectMeta::default() },
+        ..Namespace::default()
+    };
+    namespaces.create(&PostParams::default(), &namespace).await?;
+    let (undo, name) = (namespaces.clone(), elsewhere.clone());
+    stage.afterwards(async move {
+        undo.delete(&name, &DeleteParams::default()).await?;
+        Ok(())
+    });
+    // A Secret of somebody else has the name that a second user's would have.
+    let secrets: Api<Secret> = Api::namespaced(stage.client(), &elsewhere);
+    let taken = format!("{elsewhere}.taken.acid-shop.credentials.postgresql.acid.zalan.do");
+    let foreign = json!({"metadata": {"name": taken}, "stringData": {"password": "somebody else's"}});
+    secrets.create(&PostParams::default(), &serde_json::from_value(foreign)?).await?;
+
+    let users = json!({(format!("{elsewhere}.app")): [], (format!("{elsewhere}.taken")): []});
+    let mut manifest: serde_json::Value = serde_saphyr::from_str(ROTATED)?;
+    manifest["spec"]["users"].as_object_mut().unwrap().extend(users.as_object().unwrap().clone());
+    stage.with_client().await?;
+    let cluster = stage.apply(&manifest.to_string()).await?;
+    let role = format!("{elsewhere}.app");
+    let app = until("the user logs in with the Secret of the other namespace", SETTLED, async || {
+        let app = cluster.session_by(&elsewhere, &role, "shop").await?;
+        app.sql("SELECT current_user").await
+    })
+    .await?;
+    assert_eq!(app, role);
+    let here: Vec<String> =
+        stage.api::<Secret>().list(&ListParams::default()).await?.iter().map(ResourceExt::name_any).collect();
+    assert!(!here.iter().any(|name| name.starts_with(&elsewhere)), "{here:?}");
+    until("the status speaks of the Secret that is not ours", SETTLED, async || {
+        match cluster.status().await?.to_string() {
+            status if status.contains(&taken) => Ok(()),
+            status => Stop::failed(status),
+        }
+    })
+    .await?;
+    let untouched = secrets.get(&taken).await?;
+    assert_eq!(untouched.data.unwrap_or_default().len(), 1, "nothing was written into it");
+    assert!(untouched.metadata.labels.is_none(), "{:?}", untouched.metadata.labels);
     Ok(())
 }
 
