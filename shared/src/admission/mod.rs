@@ -10,7 +10,7 @@ mod team;
 mod unknown;
 
 pub use audit::{audit, category};
-pub use team::review_team;
+pub use team::{readable_team, review_team};
 pub use unknown::unknown_fields;
 
 use jiff::civil::Date;
