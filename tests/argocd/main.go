@@ -64,6 +64,7 @@ var comparisons = []comparison{
 
 func main() {
 	klog.SetOutput(io.Discard)
+	rest.SetDefaultWarningHandler(rest.NoWarnings{})
 	cluster, cleanup, err := connect()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
