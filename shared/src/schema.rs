@@ -5,6 +5,7 @@
 //! *before* the API server's own schema validation, so without this a user would see schema errors and the errors of
 //! our checks one after the other instead of together.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -56,10 +57,15 @@ pub fn team_violations(team: &Value) -> Vec<Violation> {
     SCHEMA.get_or_init(|| Schema::of(&PostgresTeam::crd())).violations(team)
 }
 
-/// The manifest without the values that have the wrong type. Lists keep their length, so that paths stay true.
-pub fn readable_part(manifest: &Value, violations: &[Violation]) -> Value {
+/// The manifest without the values that have the wrong type, the manifest itself where there are none. Lists keep their
+/// length, so that paths stay true.
+pub fn readable_part<'a>(manifest: &'a Value, violations: &[Violation]) -> Cow<'a, Value> {
+    let unreadable: Vec<&Violation> = violations.iter().filter(|violation| violation.unreadable).collect();
+    if unreadable.is_empty() {
+        return Cow::Borrowed(manifest);
+    }
     let mut rest = manifest.clone();
-    for violation in violations.iter().filter(|violation| violation.unreadable) {
+    for violation in unreadable {
         let Some((parent, key)) = violation.pointer.rsplit_once('/') else { continue };
         match rest.pointer_mut(parent) {
             Some(Value::Object(object)) => {
@@ -73,7 +79,7 @@ pub fn readable_part(manifest: &Value, violations: &[Violation]) -> Value {
             _ => {}
         }
     }
-    rest
+    Cow::Owned(rest)
 }
 
 /// The schema of a manifest, as JSON Schema.
@@ -102,6 +108,10 @@ impl Schema {
 
     fn violations(&self, object: &Value) -> Vec<Violation> {
         let Some(validator) = &self.validator else { return Vec::new() };
+        // Most objects are valid, and looking no further than that costs a fraction of looking for the reasons.
+        if validator.is_valid(object) {
+            return Vec::new();
+        }
         validator.iter_errors(object).filter_map(|error| violation(&self.root, &error)).collect()
     }
 }

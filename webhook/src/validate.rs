@@ -45,7 +45,7 @@ pub fn validate(request: &Request, circumstances: &Circumstances<'_>) -> Verdict
         configuration::MAP_KIND if is_source(request, circumstances.source) && !request.leaves("data") => {
             configuration(request, circumstances)
         }
-        TEAM => team(request),
+        TEAM => team(request, circumstances.world),
         _ => Verdict::Passed,
     }
 }
@@ -109,8 +109,8 @@ fn configuration(request: &Request, circumstances: &Circumstances<'_>) -> Verdic
 }
 
 /// Every mistake in a `PostgresTeam`. Deleting one is allowed: the roles stay in the databases.
-fn team(request: &Request) -> Verdict {
-    match request.object().map(|new| admission::review_team(request.old_object(), new, &[])) {
+fn team(request: &Request, world: &World) -> Verdict {
+    match request.object().map(|new| admission::review_team(request.old_object(), new, &world.teams())) {
         None => Verdict::Passed,
         Some(Ok(changes)) => Verdict::Allowed { warnings: lines(&changes) },
         Some(Err(errors)) => Verdict::Denied(errors),

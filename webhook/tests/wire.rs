@@ -10,10 +10,13 @@
     reason = "tests may be blunt"
 )]
 
+mod harm;
+
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use harm::{Harm, harm};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -82,92 +85,10 @@ fn manifest() -> Value {
     })
 }
 
-/// Any JSON, not too deep.
-fn anything() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        ".{0,12}".prop_map(Value::from),
-    ];
-    leaf.prop_recursive(3, 16, 4, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map("[a-zA-Z.]{0,8}", inner, 0..4)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
-/// A place in a tree: at each level, the chosen entry, until there is none.
-fn replaced(value: &mut Value, path: &[prop::sample::Index], with: Value) {
-    let Some((at, rest)) = path.split_first() else { return *value = with };
-    match value {
-        Value::Object(map) if !map.is_empty() => {
-            let key = map.keys().nth(at.index(map.len())).unwrap().clone();
-            replaced(&mut map[&key], rest, with);
-        }
-        Value::Array(list) if !list.is_empty() => {
-            let at = at.index(list.len());
-            replaced(&mut list[at], rest, with);
-        }
-        other => *other = with,
-    }
-}
-
-/// What is done to a review before it is sent.
-#[derive(Clone, Debug)]
-enum Harm {
-    /// A value somewhere in it becomes another.
-    Value(Vec<prop::sample::Index>, Value),
-    /// Bytes become others.
-    Bytes(Vec<(prop::sample::Index, u8)>),
-    /// It ends early.
-    Cut(prop::sample::Index),
-    /// It is something else altogether.
-    Noise(Vec<u8>),
-}
-
-fn harm() -> impl Strategy<Value = Harm> {
-    let place = || prop::collection::vec(any::<prop::sample::Index>(), 2..7);
-    prop_oneof![
-        4 => (place(), anything()).prop_map(|(place, value)| Harm::Value(place, value)),
-        2 => prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6).prop_map(Harm::Bytes),
-        1 => any::<prop::sample::Index>().prop_map(Harm::Cut),
-        1 => prop::collection::vec(any::<u8>(), 0..64).prop_map(Harm::Noise),
-    ]
-}
-
 fn body(harm: Harm) -> Vec<u8> {
     let mut whole = review(&manifest(), &manifest());
     whole["request"]["object"]["spec"]["numberOfInstances"] = json!(3);
-    match harm {
-        Harm::Value(path, value) => {
-            // Mostly in the manifests: there is little else in a review.
-            let (first, rest) = path.split_first().unwrap();
-            match first.index(4) {
-                0 => replaced(&mut whole, rest, value),
-                1 => replaced(&mut whole["request"]["oldObject"], rest, value),
-                _ => replaced(&mut whole["request"]["object"], rest, value),
-            }
-            whole.to_string().into_bytes()
-        }
-        Harm::Bytes(changes) => {
-            let mut bytes = whole.to_string().into_bytes();
-            for (at, byte) in changes {
-                let at = at.index(bytes.len());
-                bytes[at] = byte;
-            }
-            bytes
-        }
-        Harm::Cut(at) => {
-            let mut bytes = whole.to_string().into_bytes();
-            bytes.truncate(at.index(bytes.len()));
-            bytes
-        }
-        Harm::Noise(bytes) => bytes,
-    }
+    harm.done_to(whole, &["/request/object", "/request/oldObject"])
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod team;
 mod unknown;
 
 pub use audit::{audit, category};
-pub use team::review_team;
+pub use team::{readable_team, review_team};
 pub use unknown::unknown_fields;
 
 use jiff::civil::Date;
@@ -258,7 +258,7 @@ fn decode(manifest: &Value, errors: &mut FieldErrors) -> Postgresql {
 /// Reads one top-level section, key by key when it cannot be read as a whole.
 fn section<T: DeserializeOwned + Default>(manifest: &Value, name: &str, errors: &mut FieldErrors) -> T {
     let Some(whole) = manifest.get(name).filter(|section| section.is_object()) else { return T::default() };
-    if let Ok(section) = serde_json::from_value(whole.clone()) {
+    if let Ok(section) = T::deserialize(whole) {
         return section;
     }
     let mut rest = whole.clone();

@@ -30,6 +30,11 @@ pub fn review_team(
     Ok(changes)
 }
 
+/// A stored `PostgresTeam` as far as it can be read: what it says counts, whatever else is wrong with it.
+pub fn readable_team(team: &Value) -> PostgresTeam {
+    examine_team(team).0
+}
+
 /// A `PostgresTeam` as far as it can be read, and all that is wrong with it.
 fn examine_team(team: &Value) -> (PostgresTeam, FieldErrors) {
     let violations = schema::team_violations(team);

@@ -152,6 +152,7 @@ const WARNINGS: &[Warning] = &[
     startup::pages,
     startup::below_patroni,
     patroni::synchronous_alone,
+    users::left_out_by_apply,
     databases::owners_from_elsewhere,
     databases::secret_namespace_ignored,
     databases::users_without_roles,

@@ -6,17 +6,22 @@
 use std::collections::BTreeMap;
 
 use kube::ResourceExt;
+use serde_json::Value;
 
 use crate::api::Postgresql;
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
 use crate::names;
+use crate::plan::{Change, Effect};
 use crate::roles::RoleFlags;
 
 use super::{prepared, text};
 
 /// What a login role's name grows by when its password is rotated: the day, `YYMMDD`.
 const ROTATION_SUFFIX: usize = 6;
+
+/// Where `kubectl apply` keeps what it was given. Argo CD applies by the same code.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The longest name of most objects.
 const LONGEST_OBJECT: usize = 253;
@@ -27,6 +32,25 @@ fn path() -> FieldPath {
 
 fn user_names(manifest: &Postgresql) -> impl Iterator<Item = &str> {
     manifest.spec.users.iter().flat_map(BTreeMap::keys).map(String::as_str)
+}
+
+/// A user without a value: a client-side apply leaves out every null, so nobody would learn that there is no such role.
+pub(super) fn left_out_by_apply(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
+    let Some(applied) = manifest.annotations().get(LAST_APPLIED).filter(|text| text.contains(":null")) else {
+        return;
+    };
+    let applied: Value = serde_json::from_str(applied).unwrap_or_default();
+    let users = applied.pointer("/spec/users").and_then(Value::as_object);
+    for (name, _) in users.into_iter().flatten().filter(|(_, flags)| flags.is_null()) {
+        if user_names(manifest).all(|user| user != name) {
+            changes.push(Change {
+                field: path().key(name),
+                effect: Effect::Ignored,
+                message: "has no value and is left out by a client-side apply, so it is not made; write [] after it"
+                    .to_owned(),
+            });
+        }
+    }
 }
 
 /// A user's name becomes a role, and part of a Secret's name.

@@ -78,6 +78,24 @@ impl ControlPlane {
         Client::try_from(config)
     }
 
+    /// A kubeconfig of the same rights, for programs; it goes away with the server.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn kubeconfig(&self) -> io::Result<PathBuf> {
+        let path = self.folder.path().join("kubeconfig");
+        let kubeconfig = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "control-plane",
+            "clusters": [{ "name": "control-plane", "cluster": {
+                "server": format!("https://127.0.0.1:{}", self.port), "insecure-skip-tls-verify": true,
+            } }],
+            "contexts": [{ "name": "control-plane", "context": { "cluster": "control-plane", "user": "admin" } }],
+            "users": [{ "name": "admin", "user": { "token": self.token } }],
+        });
+        fs::write(&path, kubeconfig.to_string())?;
+        Ok(path)
+    }
+
     async fn until_ready(&mut self) -> io::Result<()> {
         let client = self.client().map_err(io::Error::other)?;
         let begun = Instant::now();

@@ -34,13 +34,13 @@ pub(crate) struct Webhook {
     pub(crate) metrics: Arc<Metrics>,
     // Both end the server when they are dropped.
     _closed: watch::Sender<bool>,
-    _configuration: watch::Sender<Option<Arc<OperatorConfig>>>,
+    configuration: watch::Sender<Option<Arc<OperatorConfig>>>,
 }
 
 impl Webhook {
     /// Serves, and registers with the API server for what happens in `namespace`.
     pub(crate) async fn for_namespace(client: &Client, namespace: &str, config: OperatorConfig) -> Self {
-        let (_configuration, configuration) = watch::channel(Some(Arc::new(config)));
+        let (sender, configuration) = watch::channel(Some(Arc::new(config)));
         let (_closed, closed) = watch::channel(false);
         let (world, metrics) = (Arc::new(World::default()), Arc::new(Metrics::default()));
         let app = App {
@@ -63,9 +63,14 @@ impl Webhook {
         for configuration in configurations(port, &authority, namespace) {
             apply(client, &configuration).await;
         }
-        let webhook = Self { world, metrics, _closed, _configuration };
+        let webhook = Self { world, metrics, _closed, configuration: sender };
         webhook.until_asked(client, namespace).await;
         webhook
+    }
+
+    /// Goes by another configuration from now on.
+    pub(crate) fn configure(&self, config: OperatorConfig) {
+        self.configuration.send_replace(Some(Arc::new(config)));
     }
 
     /// Waits until the API server asks: it learns of a configuration a moment after it is written.
@@ -96,7 +101,9 @@ fn configurations(port: u16, authority: &Authority, namespace: &str) -> Vec<Valu
     for configuration in &mut all {
         configuration["metadata"]["name"] = json!(namespace);
         let webhooks = configuration["webhooks"].as_array_mut().unwrap();
-        webhooks.retain(|webhook| webhook["rules"][0]["resources"][0] == "postgresqls");
+        webhooks.retain(|webhook| {
+            ["postgresqls", "postgresteams"].map(Value::from).contains(&webhook["rules"][0]["resources"][0])
+        });
         for webhook in webhooks {
             let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap();
             let url = format!("https://localhost:{port}{path}");
@@ -136,9 +143,17 @@ async fn warnings(client: &Client, namespace: &str, manifest: &DynamicObject) ->
     let path = format!("/apis/acid.zalan.do/v1/namespaces/{namespace}/postgresqls?dryRun=All");
     let body = serde_json::to_vec(manifest).unwrap();
     let request = Request::post(path).header("content-type", "application/json").body(body.into()).unwrap();
+    warnings_of(client, request).await
+}
+
+/// The warnings in the answer to a request, each as it was told: without the code and the quotes of HTTP.
+pub(crate) async fn warnings_of(client: &Client, request: Request<kube::client::Body>) -> Vec<String> {
     let response = client.send(request).await.unwrap();
     assert!(response.status().is_success(), "{}", response.status());
-    let lines = response.headers().get_all("warning").iter().map(|line| line.to_str().unwrap().to_owned());
+    let lines = response.headers().get_all("warning").iter().map(|line| {
+        let line = String::from_utf8(line.as_bytes().to_vec()).unwrap();
+        line.strip_prefix("299 - \"").and_then(|line| line.strip_suffix('"')).unwrap().replace("\\\"", "\"")
+    });
     lines.collect()
 }
 
@@ -189,8 +204,15 @@ pub(crate) async fn what_stands_around_is_told_under_the_shipped_rights(client: 
     apply(&client, &quota).await;
     let webhook = Webhook::for_namespace(&client, "small", OperatorConfig::default()).await;
     webhook.world.watch(&as_webhook(&client), true, &webhook.metrics);
-    let kinds =
-        ["configmaps", "limitranges", "namespaces", "postgresqls", "priorityclasses", "resourcequotas"];
+    let kinds = [
+        "configmaps",
+        "limitranges",
+        "namespaces",
+        "postgresqls",
+        "postgresteams",
+        "priorityclasses",
+        "resourcequotas",
+    ];
     let text = loop {
         let text = webhook.metrics.text();
         let works = |kind: &&str| text.contains(&format!("watch_failed{{kind=\"{kind}\"}} 0"));

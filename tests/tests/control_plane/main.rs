@@ -8,17 +8,22 @@
 mod admission;
 mod adoption;
 mod argo;
+mod argo_library;
 mod definitions;
 mod golden;
 mod manifests;
+mod offline;
 mod operator;
 mod rules;
 mod streams;
 mod takeover;
+mod terminal;
 mod upstream;
 
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use futures::future::{FutureExt, LocalBoxFuture};
 use kube::Client;
@@ -44,6 +49,10 @@ const STORIES: &[(&str, Story)] = stories![
     admission::a_deletion_without_its_annotations_is_refused_finalizer_or_not,
     admission::what_stands_around_is_told_under_the_shipped_rights,
     argo::nothing_is_out_of_sync_after_an_apply,
+    argo_library::argo_cds_own_library_finds_nothing_out_of_sync,
+    offline::what_a_file_would_change_in_the_cluster_is_told_without_changing_it,
+    offline::a_circle_of_teams_over_two_objects_is_told_in_the_cluster_and_before,
+    offline::a_cluster_that_cannot_be_asked_is_an_error_that_says_why,
     adoption::no_pod_of_upstreams_clusters_is_outdated_and_no_stateful_set_is_replaced,
     adoption::applying_ours_over_upstreams_changes_no_specification,
     takeover::what_upstream_wrote_and_nobody_wants_disappears_and_no_pod_is_outdated,
@@ -51,6 +60,17 @@ const STORIES: &[(&str, Story)] = stories![
     streams::event_streams_are_made_adopted_and_removed,
     upstream::what_upstream_shows_as_examples_is_accepted,
 ];
+
+/// The server's address and credentials in a file, for stories that start programs.
+static KUBECONFIG: OnceLock<PathBuf> = OnceLock::new();
+
+/// Where the kubeconfig is.
+fn kubeconfig() -> &'static Path {
+    KUBECONFIG.get().unwrap()
+}
+
+/// What is measured, and only when it is named: it takes long, and nothing can fail by being slow.
+const MEASUREMENTS: &[(&str, Story)] = stories![terminal::from_apply_to_error];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -64,9 +84,11 @@ async fn main() -> ExitCode {
     };
     let control_plane = ControlPlane::start(&programs).await.unwrap();
     let client = control_plane.client().unwrap();
+    KUBECONFIG.set(control_plane.kubeconfig().unwrap()).unwrap();
     definitions::install(&client).await;
     let mut failed = 0;
-    for (name, story) in STORIES {
+    let measurements = MEASUREMENTS.iter().filter(|(name, _)| wanted.iter().any(|word| word == name));
+    for (name, story) in STORIES.iter().chain(measurements) {
         if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word)) {
             continue;
         }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use shared::admission;
+use shared::api::PostgresTeam;
 use shared::config::OperatorConfig;
 use shared::field::FieldErrors;
 
@@ -95,6 +96,14 @@ impl Olds {
             Self::Cluster(stored) => stored.of(document).await,
         }
     }
+
+    /// The teams that stand there, for those that are judged: what all of them say adds up.
+    async fn teams(&self) -> Result<Vec<Value>, OfflineError> {
+        match self {
+            Self::Files(olds) => Ok(olds.iter().filter(is_team).map(|old| old.value.clone()).collect()),
+            Self::Cluster(stored) => stored.teams().await,
+        }
+    }
 }
 
 /// Judges the files.
@@ -108,8 +117,14 @@ pub async fn validate(args: &Validate) -> Result<Report, OfflineError> {
         (None, Some(path)) => Olds::Files(documents(path, false)?),
         (None, None) => Olds::Files(Vec::new()),
     };
+    let documents = all(&args.files(), args.pass_over)?;
+    let teams = if documents.iter().any(|document| is_team(&document)) {
+        teams(&documents, olds.teams().await?)
+    } else {
+        Vec::new()
+    };
     let mut judged = Vec::new();
-    for document in all(&args.files(), args.pass_over)? {
+    for document in documents {
         let kind = document.text_at("/kind");
         if ![POSTGRESQL, TEAM, OBJECT_KIND, MAP_KIND].contains(&kind) {
             continue;
@@ -118,7 +133,7 @@ pub async fn validate(args: &Validate) -> Result<Report, OfflineError> {
         let new = &document.value;
         let answer = match kind {
             POSTGRESQL => judge(old.as_ref(), new, &config),
-            TEAM => admission::review_team(old.as_ref(), new, &[])
+            TEAM => admission::review_team(old.as_ref(), new, &teams)
                 .map(|changes| changes.iter().map(ToString::to_string).collect()),
             _ => configuration::review(old.as_ref(), new, &Held::default()),
         };
@@ -157,6 +172,27 @@ pub fn plan(args: &Plan) -> Result<Report, OfflineError> {
         return Err(OfflineError::Nothing(args.file.clone()));
     }
     Ok(Report::on(&judged, Format::Text))
+}
+
+fn is_team(document: &&Document) -> bool {
+    document.text_at("/kind") == TEAM
+}
+
+/// The teams as they will stand: those of the documents, and those of the `stored` that are not among these.
+fn teams(documents: &[Document], stored: Vec<Value>) -> Vec<PostgresTeam> {
+    let written = documents.iter().filter(is_team).map(|document| &document.value);
+    let mut all: Vec<PostgresTeam> = written.map(admission::readable_team).collect();
+    for team in stored.iter().map(admission::readable_team) {
+        // A file may leave the namespace to the context it is applied in.
+        let same = |one: &PostgresTeam| {
+            let (one, team) = (&one.metadata, &team.metadata);
+            one.name == team.name && (one.namespace.is_none() || one.namespace == team.namespace)
+        };
+        if !all.iter().any(same) {
+            all.push(team);
+        }
+    }
+    all
 }
 
 fn all(files: &[PathBuf], pass_over: bool) -> Result<Vec<Document>, OfflineError> {

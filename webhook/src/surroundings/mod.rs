@@ -23,10 +23,10 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta}
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use shared::admission::surroundings::{Level, Quota, StorageClass, StoredManifest, Surroundings};
-use shared::api::Postgresql;
+use shared::api::{PostgresTeam, Postgresql};
 
 use crate::metrics::Metrics;
-use crate::validate::POSTGRESQL;
+use crate::validate::{POSTGRESQL, TEAM};
 pub use shelf::Shelf;
 
 /// The name under which things are kept that stand in no namespace.
@@ -37,6 +37,8 @@ const NOWHERE: &str = "";
 pub struct World {
     /// The manifests.
     pub clusters: Shelf<StoredManifest>,
+    /// The `PostgresTeam`s, as far as they can be read.
+    pub teams: Shelf<PostgresTeam>,
     /// The StorageClasses.
     pub storage_classes: Shelf<StorageClass>,
     /// The PriorityClasses.
@@ -75,13 +77,22 @@ impl World {
         Some(all.filter_map(StoredManifest::typed).collect())
     }
 
+    /// The `PostgresTeam`s of all namespaces, since what they say adds up; none when they are not known.
+    pub fn teams(&self) -> Vec<PostgresTeam> {
+        let all = self.teams.all().unwrap_or_default();
+        all.iter().flat_map(|(_, named)| named.values().cloned()).collect()
+    }
+
     /// Watches everything for as long as the process lives; Secrets only when `secrets` says so.
     pub fn watch(self: &Arc<Self>, client: &Client, secrets: bool, metrics: &Arc<Metrics>) {
         let all = Start { world: self, metrics };
-        let kind = GroupVersionKind::gvk("acid.zalan.do", "v1", POSTGRESQL);
-        let resource = ApiResource::from_gvk_with_plural(&kind, "postgresqls");
-        let manifests: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        all.keep("postgresqls", manifests, |world| &world.clusters, take::manifest);
+        all.keep(
+            "postgresqls",
+            ours(client, POSTGRESQL, "postgresqls"),
+            |world| &world.clusters,
+            take::manifest,
+        );
+        all.keep("postgresteams", ours(client, TEAM, "postgresteams"), |world| &world.teams, take::team);
         all.keep(
             "storageclasses",
             Api::all(client.clone()),
@@ -102,6 +113,12 @@ impl World {
             all.keep("secrets", names::<Secret>(client), |world| &world.secrets, take::name);
         }
     }
+}
+
+/// All objects of a kind of our own, untyped: one that cannot be decoded must not hide the others.
+fn ours(client: &Client, kind: &str, plural: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("acid.zalan.do", "v1", kind);
+    Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&kind, plural))
 }
 
 /// The metadata of all objects of a kind.

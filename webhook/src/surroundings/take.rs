@@ -7,7 +7,9 @@ use k8s_openapi::api::storage::v1::StorageClass as KubernetesStorageClass;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, PartialObjectMeta};
+use shared::admission::readable_team;
 use shared::admission::surroundings::{LEVEL_LABEL, Level, Quota, StorageClass, StoredManifest};
+use shared::api::PostgresTeam;
 use shared::quantity::Amount;
 
 /// The mark of the class that is taken where none is named.
@@ -16,6 +18,11 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 /// A manifest, as text.
 pub(super) fn manifest(object: &DynamicObject) -> StoredManifest {
     StoredManifest::of(&serde_json::to_value(object).unwrap_or_default())
+}
+
+/// What a team says.
+pub(super) fn team(object: &DynamicObject) -> PostgresTeam {
+    readable_team(&serde_json::to_value(object).unwrap_or_default())
 }
 
 /// That it is there.

@@ -1,0 +1,113 @@
+//! How long an error takes to the terminal: `kubectl apply` of a manifest with five mistakes, against kubectl's own start
+//! and against an apply that no webhook is asked about.
+//!
+//! A measurement and no story: it is made when it is named, prints a table for docs/performance.md and asserts no time.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use serde_json::{Value, json};
+use shared::config::OperatorConfig;
+use tests::catalogue::{self, Subject};
+use tokio::process::Command;
+
+use crate::admission::{Webhook, namespace};
+use crate::{golden, kubeconfig};
+
+const ROUNDS: usize = 200;
+
+pub(crate) async fn from_apply_to_error(client: Client) {
+    namespace(&client, "asked", json!({})).await;
+    namespace(&client, "not-asked", json!({})).await;
+    let _webhook = Webhook::for_namespace(&client, "asked", OperatorConfig::default()).await;
+    let folder = std::env::temp_dir().join(format!("terminal-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let wrong = file(&folder, "wrong", "asked", manifest_with_five_errors());
+    let (_, complete) = golden::manifests().into_iter().max_by_key(|(_, text)| text.len()).unwrap();
+    let right: Value = serde_saphyr::from_str(&complete).unwrap();
+    let not_asked = file(&folder, "not-asked", "not-asked", right.clone());
+    let asked = file(&folder, "asked", "asked", right);
+
+    let dry = |file: &str| {
+        vec!["apply".to_owned(), "--dry-run=server".to_owned(), "-f".to_owned(), file.to_owned()]
+    };
+    let commands = [
+        (
+            "kubectl's start: `kubectl version --client`",
+            vec!["version".to_owned(), "--client".to_owned()],
+            "",
+        ),
+        ("dry run of a valid manifest, no webhook", dry(&not_asked), ""),
+        ("dry run of a valid manifest, both webhooks", dry(&asked), ""),
+        (
+            "apply of a manifest with five errors",
+            vec!["apply".to_owned(), "-f".to_owned(), wrong],
+            "is invalid: 5 errors",
+        ),
+    ];
+    let mut took: Vec<Vec<Duration>> = commands.iter().map(|_| Vec::new()).collect();
+    for round in 0..=ROUNDS {
+        for (at, (_, arguments, refusal)) in commands.iter().enumerate() {
+            let time = timed(arguments, refusal).await;
+            // In the first round kubectl learns what kinds there are, and keeps it.
+            if round > 0 {
+                took[at].push(time);
+            }
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    println!("| command | p50 | p99 | beyond kubectl's start, p50 | p99 |\n|---|---|---|---|---|");
+    let start = took[0].clone();
+    for ((what, ..), times) in commands.iter().zip(took) {
+        let beyond: Vec<f64> = times.iter().zip(&start).map(|(time, start)| ms(*time) - ms(*start)).collect();
+        let all: Vec<f64> = times.into_iter().map(ms).collect();
+        let [p50, p99] = [at(&all, 0.5), at(&all, 0.99)];
+        println!(
+            "| {what} | {p50:.0} ms | {p99:.0} ms | {:.0} ms | {:.0} ms |",
+            at(&beyond, 0.5),
+            at(&beyond, 0.99)
+        );
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn at(values: &[f64], part: f64) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * part) as usize]
+}
+
+/// A manifest of the catalogue that is refused with five errors, none of which the CRD's schema would see first.
+fn manifest_with_five_errors() -> Value {
+    let five = catalogue::refused().into_iter().find_map(|case| match case.subject {
+        Subject::Manifest { old: None, new } if case.denied.len() == 5 && case.configuration.is_empty() => {
+            Some(new)
+        }
+        _ => None,
+    });
+    five.unwrap()
+}
+
+fn file(folder: &Path, name: &str, namespace: &str, mut manifest: Value) -> String {
+    manifest["metadata"]["namespace"] = json!(namespace);
+    let path = folder.join(format!("{name}.yaml"));
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    path.display().to_string()
+}
+
+/// How long a run of kubectl takes from its start to its end; it must be refused in these words, or succeed without.
+async fn timed(arguments: &[String], refusal: &str) -> Duration {
+    let mut command = Command::new("kubectl");
+    command.args(arguments).env("KUBECONFIG", kubeconfig());
+    let begun = Instant::now();
+    let output = command.output().await.unwrap();
+    let took = begun.elapsed();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.success(), refusal.is_empty(), "{said}");
+    assert!(said.contains(refusal), "{said}");
+    took
+}
