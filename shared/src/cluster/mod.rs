@@ -184,13 +184,15 @@ impl Cluster {
         &self.rotation
     }
 
-    /// How the server stores passwords: as the manifest's parameter says, else as PostgreSQL does by default.
+    /// How the server stores passwords: as the manifest's parameters say, else as PostgreSQL does by default.
     pub fn password_encryption(&self) -> Encryption {
-        let key = "password_encryption";
-        let parameters = &self.postgres.dynamic.parameters;
-        match parameters.get(key).or_else(|| self.postgres.local_parameters.get(key)).map(String::as_str) {
+        let parameter = |key: &str| {
+            let dynamic = self.postgres.dynamic.parameters.get(key);
+            dynamic.or_else(|| self.postgres.local_parameters.get(key)).map(String::as_str)
+        };
+        match parameter("password_encryption") {
             Some("md5") => Encryption::Md5,
-            Some(_) | None => Encryption::Scram,
+            Some(_) | None => Encryption::scram(parameter("scram_iterations")),
         }
     }
 
