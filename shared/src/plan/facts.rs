@@ -4,14 +4,15 @@
 //! objects, the fingerprints of pods, the patch of Patroni's configuration, the plan of the roles. The surprise: a
 //! difference that only a new cluster would read (`initdb`, `clone`) changes the StatefulSet and yet nothing.
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::Value;
 
 use crate::annotations::APPLIED;
 use crate::api::Postgresql;
 use crate::build::{Resources, build};
-use crate::cluster::{Cluster, References};
-use crate::config::OperatorConfig;
+use crate::cluster::{Cluster, Policy, References, Windows};
+use crate::config::{Disruption, OperatorConfig};
 use crate::patroni::{AppliedKeys, Cost, DynamicConfig, lowered, patch, settings};
 use crate::roles::catalog::{Catalog, ExistingDatabase, ExistingRole, Membership};
 use crate::roles::{self, ContentStatement, Database, Passwords, RoleSet, Statement, contents};
@@ -36,6 +37,11 @@ impl Side {
     /// How many members it has.
     pub(super) fn members(&self) -> i32 {
         self.cluster.members
+    }
+
+    /// When its members may be disturbed.
+    pub(super) fn policy(&self) -> &Policy {
+        self.cluster.policy()
     }
 
     fn set(&self) -> Option<&StatefulSet> {
@@ -78,6 +84,19 @@ pub(super) struct Facts {
     pub(super) deletes_volumes: bool,
     /// The cluster stops following another one.
     pub(super) promoted: bool,
+    /// What of it waits for a maintenance window.
+    pub(super) waits: Option<Waits>,
+}
+
+/// What waits for a maintenance window.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Waits {
+    /// The steps that wait.
+    pub(super) steps: Vec<Disruption>,
+    /// Whether others of the same change do not.
+    pub(super) others_do_not: bool,
+    /// The windows.
+    pub(super) windows: Windows,
 }
 
 impl Facts {
@@ -154,6 +173,39 @@ impl Facts {
         self.statements = roles::plan(&wanted, &Passwords::default(), &catalog(old));
         self.statements.extend(inside(old, new).map(Statement::Inside));
         self.kept = kept(old, new);
+    }
+
+    /// As they are when the operator acts by this policy: some steps may have to wait for a window.
+    pub(super) fn under(mut self, policy: &Policy, now: Option<Timestamp>) -> Self {
+        let all = self.disruptions();
+        let held = |step: &Disruption| policy.waits_for(*step, now).is_some();
+        let steps: Vec<Disruption> = all.iter().copied().filter(held).collect();
+        let others_do_not = steps.len() < all.len();
+        self.waits =
+            (!steps.is_empty()).then(|| Waits { steps, others_do_not, windows: policy.windows.clone() });
+        self
+    }
+
+    /// The steps that disturb those who use the database, in the order in which they are taken.
+    fn disruptions(&self) -> Vec<Disruption> {
+        let mut steps = Vec::new();
+        let (before, after) = self.members;
+        if before.min(after) > 0 {
+            let recreates = !self.pods.is_empty();
+            if self.restarts() && !recreates {
+                steps.push(Disruption::Restart);
+            }
+            if recreates && before.min(after) > 1 {
+                steps.push(Disruption::RecreateReplica);
+            }
+            if recreates {
+                steps.push(Disruption::Switchover);
+            }
+        }
+        if self.version.is_some_and(|(from, to)| from < to) {
+            steps.push(Disruption::MajorUpgrade);
+        }
+        steps
     }
 
     /// Whether Postgres restarts for a setting.

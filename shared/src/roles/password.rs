@@ -254,6 +254,20 @@ mod tests {
     }
 
     #[test]
+    fn a_new_verifier_has_the_rounds_that_the_cluster_asks_for_within_what_is_checked() {
+        let rounds = |asked| {
+            let made = credential("pencil").verifier(Encryption::scram(asked), &user());
+            made.as_str().split([':', '$']).nth(1).unwrap().to_owned()
+        };
+        assert_eq!(rounds(Some("3")), "3");
+        for unread in [None, Some("many"), Some("-1")] {
+            assert_eq!(rounds(unread), "4096", "{unread:?}");
+        }
+        assert_eq!(Encryption::scram(Some("2147483647")), Encryption::Scram(MAX_ITERATIONS));
+        assert_eq!(Encryption::scram(Some("0")), Encryption::Scram(1));
+    }
+
+    #[test]
     fn md5_includes_the_name_of_the_role() {
         let stored = Verifier::stored("md520c46e3762c864548e296b33c3406aa9".to_owned());
         assert_eq!(Verifier::md5("pencil", &user()), stored);

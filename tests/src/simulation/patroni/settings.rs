@@ -78,7 +78,8 @@ pub(super) fn reload(in_force: &mut BTreeMap<String, String>, wanted: &BTreeMap<
 /// What waits for a restart.
 pub(super) fn waiting(in_force: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> Waiting {
     let names: BTreeSet<&String> = in_force.keys().chain(wanted.keys()).collect();
-    let names = names.into_iter().filter(|name| is_at_start(name) && in_force.get(*name) != wanted.get(*name));
+    let names =
+        names.into_iter().filter(|name| is_at_start(name) && in_force.get(*name) != wanted.get(*name));
     let value =
         |of: &BTreeMap<String, String>, name: &str| of.get(name).cloned().unwrap_or_else(|| "?".to_owned());
     names

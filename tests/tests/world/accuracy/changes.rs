@@ -116,7 +116,12 @@ pub(super) fn patched(manifest: &Value, patch: &Value) -> Value {
 }
 
 /// A number of patches that admission accepts, two of three of one field.
-pub(super) fn of_manifest(manifest: &Value, config: &OperatorConfig, seed: usize, wanted: usize) -> Vec<Value> {
+pub(super) fn of_manifest(
+    manifest: &Value,
+    config: &OperatorConfig,
+    seed: usize,
+    wanted: usize,
+) -> Vec<Value> {
     let accepted = |patch: &Value| {
         let new = patched(manifest, patch);
         let is_known = |new: Postgresql| (0..=MOST_MEMBERS).contains(&new.spec.number_of_instances);
@@ -156,7 +161,7 @@ pub(super) fn of_configuration(
         let resource: OperatorConfiguration = serde_json::from_value(resource).ok()?;
         let new = OperatorConfig::from_resource(&resource).ok()?;
         let (source, insisted) = (Source::Resource, "");
-        let change = ConfigurationChange { source, old, new: &new, manifests, insisted };
+        let change = ConfigurationChange { source, old, new: &new, manifests, insisted, now: None };
         (new != *old && review_configuration(&change).is_ok()).then_some(new)
     };
     let schema = schema_of(&OperatorConfiguration::crd(), "configuration");
@@ -172,14 +177,21 @@ pub(super) fn of_configuration(
     let top: Map<String, Value> = schema["properties"].as_object().unwrap().clone();
     let top: Map<String, Value> =
         top.into_iter().filter(|(_, property)| property.get("properties").is_none()).collect();
-    single.extend(drawn(&json!({ "type": "object", "properties": top }), "configuration", |option, value| {
-        let patch = json!({ option: value });
-        read(&patch).map(|_| patch)
-    }));
+    single.extend(drawn(
+        &json!({ "type": "object", "properties": top }),
+        "configuration",
+        |option, value| {
+            let patch = json!({ option: value });
+            read(&patch).map(|_| patch)
+        },
+    ));
     let single = spread(single, wanted * 3 / 4, 3);
     let several = together(&single, wanted, 3);
     let all = single.into_iter().chain(several);
-    all.filter_map(|patch| Some((read(&patch)?, patch))).map(|(new, patch)| (patch, new)).take(wanted).collect()
+    all.filter_map(|patch| Some((read(&patch)?, patch)))
+        .map(|(new, patch)| (patch, new))
+        .take(wanted)
+        .collect()
 }
 
 fn schema_of(crd: &impl serde::Serialize, part: &str) -> Value {

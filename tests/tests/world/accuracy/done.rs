@@ -38,14 +38,32 @@ pub(super) struct Done {
     trouble: Option<String>,
 }
 
+/// What stands there before a change.
+pub(super) struct Before {
+    stateful_set: Value,
+    objects: BTreeSet<String>,
+}
+
+impl Before {
+    pub(super) fn seen(world: &World) -> Self {
+        Self { stateful_set: stateful_set(world), objects: world.objects().into_iter().collect() }
+    }
+}
+
 /// The UID of the StatefulSet.
-pub(super) fn stateful_set(world: &World) -> Value {
+fn stateful_set(world: &World) -> Value {
     let set = world.api.get(&Key::new("apps", "statefulsets", NAMESPACE, "demo"));
     set.map(|set| set["metadata"]["uid"].clone()).unwrap_or_default()
 }
 
+/// Whether an object is one that the operator looks after, and no part of another one.
+fn is_of_the_operator(object: &str) -> bool {
+    let others = ["postgresqls", "events", "pods", "persistentvolumeclaims"];
+    !others.contains(&object.split(' ').next().unwrap_or_default())
+}
+
 impl Done {
-    pub(super) fn seen(world: &World, before: &Value, settled: bool) -> Self {
+    pub(super) fn seen(world: &World, before: &Before, settled: bool) -> Self {
         let acts = world.acts();
         let of = |verb: &str| {
             let mut of: Vec<String> =
@@ -54,14 +72,18 @@ impl Done {
             of
         };
         let (mut grown, mut written) = (BTreeSet::new(), BTreeSet::new());
-        for call in world.api.state().journal.iter().filter(|call| call.changed) {
-            match call.key.resource.as_str() {
-                "postgresqls" | "events" | "pods" => {}
-                "persistentvolumeclaims" => _ = (call.verb == Verb::Patch).then(|| grown.insert(call.key.name.clone())),
-                resource => _ = written.insert(format!("{resource} {}", call.key.name)),
+        for call in world.api.state().journal.iter().filter(|call| call.changed && call.verb != Verb::Create)
+        {
+            if call.key.resource == "persistentvolumeclaims" && call.verb == Verb::Patch {
+                grown.insert(call.key.name.clone());
             }
+            written.insert(format!("{} {}", call.key.resource, call.key.name));
         }
-        let trouble = (world.word() != "Running").then(|| world.status()["conditions"][0]["message"].to_string());
+        // A call that makes an object does not name it.
+        written.extend(world.objects().into_iter().filter(|object| !before.objects.contains(object)));
+        written.retain(|object| is_of_the_operator(object));
+        let trouble =
+            (world.word() != "Running").then(|| world.status()["conditions"][0]["message"].to_string());
         Self {
             recreated: of("recreate "),
             switchovers: of("switchover ").len(),
@@ -69,7 +91,7 @@ impl Done {
             patched: of("patch ").len(),
             statements: world.servers.lock().unwrap().statements.clone(),
             grown,
-            replaced: stateful_set(world) != *before,
+            replaced: stateful_set(world) != before.stateful_set,
             written,
             settled,
             trouble,
@@ -112,10 +134,7 @@ pub(super) struct Built {
 }
 
 impl Built {
-    pub(super) fn between(
-        old: (&Postgresql, &OperatorConfig),
-        new: (&Postgresql, &OperatorConfig),
-    ) -> Self {
+    pub(super) fn between(old: (&Postgresql, &OperatorConfig), new: (&Postgresql, &OperatorConfig)) -> Self {
         let resolved =
             |(manifest, config)| Cluster::resolve(manifest, config, &References::unread()).unwrap();
         let (was, is) = (resolved(old), resolved(new));
@@ -144,7 +163,8 @@ impl Built {
         }
         let survivors = self.members.0.min(self.members.1) > 0;
         if (self.outdated && survivors) == done.recreated.is_empty() {
-            complaints.push(format!("outdated pods: built {}, recreated {:?}", self.outdated, done.recreated));
+            complaints
+                .push(format!("outdated pods: built {}, recreated {:?}", self.outdated, done.recreated));
         }
         if self.replaced != done.replaced {
             complaints.push(format!("replaced StatefulSet: built {}, done {}", self.replaced, done.replaced));

@@ -15,7 +15,7 @@ use shared::config::{OperatorConfig, Source};
 use shared::plan;
 
 use crate::world::{Saved, World, configuration, manifest_key};
-use done::{Built, Done};
+use done::{Before, Built, Done};
 use said::Said;
 
 /// A settled world, and what stands in it.
@@ -40,7 +40,7 @@ impl Beginning {
         world.start("operator");
         world.pass(3).await;
         world.forget();
-        let before = done::stateful_set(&world);
+        let before = Before::seen(&world);
         change(&world);
         let settled = world.comes_to_rest().await;
         Done::seen(&world, &before, settled)
@@ -85,10 +85,11 @@ impl Report {
 async fn manifests(spec: Value, seed: usize, wanted: usize) {
     let begin = Beginning::with(spec).await;
     let (config, old) = (configuration(), typed(&begin.manifest));
+    assert!(config.general.maintenance_windows.is_empty(), "nothing is held back here");
     let mut report = Report::default();
     for patch in changes::of_manifest(&begin.manifest, &config, seed, wanted) {
         let new = changes::patched(&begin.manifest, &patch);
-        let lines = plan::plan(&old, &typed(&new), &config);
+        let lines = plan::plan(&old, &typed(&new), &config, None);
         let said = Said::of_manifest(&lines);
         let built = Built::between((&old, &config), (&typed(&new), &config));
         let done = begin.carry_out(|world| world.apply(new)).await;
@@ -125,10 +126,12 @@ async fn what_is_said_of_a_change_to_the_configuration_is_what_is_done() {
             new: &new,
             manifests: &manifests,
             insisted: "",
+            now: None,
         };
         let said = Said::of_configuration(&review_configuration(&change).unwrap());
         let built = Built::between((&manifest, &old), (&manifest, &new));
-        let done = begin.carry_out(|world| world.configure(|config: &mut OperatorConfig| *config = new)).await;
+        let done =
+            begin.carry_out(|world| world.configure(|config: &mut OperatorConfig| *config = new)).await;
         report.note(&patch, &said, &built, &done);
     }
     report.is_clean(90);

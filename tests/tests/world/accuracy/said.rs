@@ -32,12 +32,13 @@ impl Said {
 
     fn of(changes: &[Change], in_full: bool) -> Self {
         let acts = || changes.iter().filter(|change| change.effect != Effect::Ignored);
-        let says = |words: &[&str]| acts().any(|change| words.iter().any(|word| change.message.contains(word)));
+        let says =
+            |words: &[&str]| acts().any(|change| words.iter().any(|word| change.message.contains(word)));
         Self {
             lines: changes.iter().map(ToString::to_string).collect(),
             effect: acts().map(|change| change.effect).max().unwrap_or(Effect::Ignored),
             in_full,
-            rolling: says(&["rolling update of", "pod is recreated"]),
+            rolling: says(&["rolling update of", "pod is recreated", "old pod is recreated"]),
             restart: says(&["PostgreSQL restarts"]),
             reload: says(&["PostgreSQL reads its configuration again", "Patroni takes it over"]),
             sql: says(&["by SQL:", "SQL is run"]),
@@ -65,19 +66,29 @@ impl Said {
         same("switchovers", switchovers.to_string(), done.switchovers.to_string());
         let restarted = pods(self.restart && !self.rolling && before > 0, after);
         same("restarted members", format!("{restarted:?}"), format!("{:?}", done.restarted));
-        if self.effect < Effect::MajorUpgrade {
+        // What only a new cluster reads is told as nothing, and is nothing to anybody.
+        let nothing = self.effect == Effect::Ignored && done.is_nothing();
+        if !nothing && self.effect < Effect::MajorUpgrade {
             same("effect", format!("{:?}", self.effect), format!("{:?}", done.effect()));
         }
         if self.in_full {
             same("SQL", self.sql.to_string(), (!done.statements.is_empty()).to_string());
             let grown = if self.grows { before } else { 0 };
             same("grown claims", grown.to_string(), done.grown.len().to_string());
-            same("replaced StatefulSet", (self.replaced || self.grows).to_string(), done.replaced.to_string());
+            same(
+                "replaced StatefulSet",
+                (self.replaced || self.grows).to_string(),
+                done.replaced.to_string(),
+            );
             let patched = after > 0 && done.patched > 0;
             if patched {
                 same("a patch", (self.reload || self.restart || self.rolling).to_string(), "true".to_owned());
             } else if after > 0 {
-                same("a patch", (self.reload || (self.restart && !self.rolling)).to_string(), "false".to_owned());
+                same(
+                    "a patch",
+                    (self.reload || (self.restart && !self.rolling)).to_string(),
+                    "false".to_owned(),
+                );
             }
         }
         if self.effect == Effect::Ignored && !done.is_nothing() {
