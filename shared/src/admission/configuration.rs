@@ -193,6 +193,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::plan::LONGEST_LINE;
 
     fn manifest(name: &str, members: i32) -> Postgresql {
         let manifest = json!({
@@ -232,6 +233,19 @@ mod tests {
             told.starts_with("data[docker_image]: rolling update of 2 clusters (5 pods); first: default/acid-a, default/acid-b"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_line_fits_whatever_the_clusters_are_called() {
+        let manifests = [manifest(&"a".repeat(60), 1), manifest(&"b".repeat(60), 1)];
+        let told = answer(|new| new.general.docker_image = "spilo:next".into(), &manifests, "");
+        assert!(
+            told.starts_with("data[docker_image]: rolling update of 2 clusters (2 pods); first: "),
+            "{told}"
+        );
+        assert!(told.lines().all(|line| line.len() <= LONGEST_LINE), "{told}");
+        let one = answer(|new| new.general.docker_image = "spilo:next".into(), &[manifest("acid-a", 1)], "");
+        assert_eq!(one, "data[docker_image]: rolling update of 1 cluster (1 pod); first: default/acid-a\n");
     }
 
     #[test]

@@ -164,7 +164,8 @@ impl Pod {
             secret_mount: secret_mount(config),
             tls: spec.tls.as_ref().and_then(tls),
             tolerations: stored(tolerations(spec, config)),
-            node_affinity: stored(node_affinity(spec.node_affinity.as_ref(), config)),
+            node_affinity: stored(node_affinity(spec.node_affinity.as_ref(), config))
+                .filter(|affinity| *affinity != NodeAffinity::default()),
             anti_affinity: kubernetes.enable_pod_antiaffinity.then(|| AntiAffinity {
                 topology_key: kubernetes.pod_antiaffinity_topology_key.clone(),
                 preferred: kubernetes.pod_antiaffinity_preferred_during_scheduling,

@@ -39,7 +39,7 @@ pub fn plan(
             let last = last.map(|side| Facts::between(&side, &after));
             // Where neither is a valid manifest by itself, the field shares in everything that happens.
             let facts = worse(first, last).unwrap_or_else(|| Facts::between(&before, &after));
-            let facts = facts.under(after.policy(), now);
+            let facts = facts.within(&before, &after, now);
             // A field that does nothing is not worth a line, unless it looks as if it did something.
             let lines = words::sentences(&facts, config, room_beside(&field.path));
             let effect = facts.effect();
@@ -77,7 +77,7 @@ pub fn plan_configuration(
         for (manifest, before) in manifests.iter().zip(&before) {
             let after = Side::of(manifest, &config);
             if let (Some(before), Some(after)) = (before, after) {
-                let facts = Facts::between(before, &after).under(after.policy(), now);
+                let facts = Facts::between(before, &after).within(before, &after, now);
                 touched.add(manifest, &facts, before.members());
             }
         }

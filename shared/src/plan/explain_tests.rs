@@ -211,7 +211,7 @@ fn each_sentence_says_what_happens() {
         (
             "/spec/serviceAnnotations/x",
             json!("y"),
-            "spec.serviceAnnotations[x]: Service acid-demo, Service acid-demo-repl is updated, no pod restarts",
+            "spec.serviceAnnotations[x]: Service acid-demo, Service acid-demo-repl are updated, no pod restarts",
         ),
     ] {
         assert_eq!(single(pointer, value, &OperatorConfig::default()).to_string(), sentence);
@@ -352,16 +352,10 @@ fn on_a_thursday(changes: &[(&str, Value)], outside: &[Disruption]) -> Vec<Strin
 fn what_the_rollout_holds_back_is_told_with_its_window() {
     let image: &[_] = &[("/spec/dockerImage", json!("spilo:next"))];
     let rolling = "spec.dockerImage: rolling update of 3 pods, replicas first, then a switchover";
-    assert_eq!(
-        on_a_thursday(image, &[]),
-        [format!("{rolling}"), "spec.dockerImage: waits for the window Sun:02:00-04:00 UTC".to_owned()]
-    );
+    assert_eq!(on_a_thursday(image, &[]), [format!("{rolling}; waits for the window Sun:02:00-04:00 UTC")]);
     assert_eq!(
         on_a_thursday(image, &[Disruption::RecreateReplica]),
-        [
-            format!("{rolling}"),
-            "spec.dockerImage: the switchover waits for the window Sun:02:00-04:00 UTC".to_owned()
-        ]
+        [rolling, "spec.dockerImage: the switchover waits for the window Sun:02:00-04:00 UTC"]
     );
     let both = [Disruption::RecreateReplica, Disruption::Switchover];
     assert_eq!(on_a_thursday(image, &both), [rolling]);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::annotations::APPLIED;
 use crate::api::Postgresql;
 use crate::build::{Resources, build};
-use crate::cluster::{Cluster, Policy, References, Windows};
+use crate::cluster::{Cluster, References, Windows};
 use crate::config::{Disruption, OperatorConfig};
 use crate::patroni::{AppliedKeys, Cost, DynamicConfig, lowered, patch, settings};
 use crate::roles::catalog::{Catalog, ExistingDatabase, ExistingRole, Membership};
@@ -37,11 +37,6 @@ impl Side {
     /// How many members it has.
     pub(super) fn members(&self) -> i32 {
         self.cluster.members
-    }
-
-    /// When its members may be disturbed.
-    pub(super) fn policy(&self) -> &Policy {
-        self.cluster.policy()
     }
 
     fn set(&self) -> Option<&StatefulSet> {
@@ -78,6 +73,8 @@ pub(super) struct Facts {
     pub(super) version: Option<(PostgresVersion, PostgresVersion)>,
     /// How many members there are before and after.
     pub(super) members: (i32, i32),
+    /// How many there are before and after the whole update that this is a part of.
+    pub(super) update: (i32, i32),
     /// Volumes of another size.
     pub(super) size: Option<(String, String)>,
     /// Volumes go with the members that go.
@@ -175,8 +172,11 @@ impl Facts {
         self.kept = kept(old, new);
     }
 
-    /// As they are when the operator acts by this policy: some steps may have to wait for a window.
-    pub(super) fn under(mut self, policy: &Policy, now: Option<Timestamp>) -> Self {
+    /// As they are in the update from one side to the other: members that come or go decide who is recreated and who takes
+    /// over, and by the new side's policy some steps may have to wait for a window.
+    pub(super) fn within(mut self, before: &Side, after: &Side, now: Option<Timestamp>) -> Self {
+        let policy = after.cluster.policy();
+        self.update = (before.members(), after.members());
         let all = self.disruptions();
         let held = |step: &Disruption| policy.waits_for(*step, now).is_some();
         let steps: Vec<Disruption> = all.iter().copied().filter(held).collect();
@@ -189,7 +189,7 @@ impl Facts {
     /// The steps that disturb those who use the database, in the order in which they are taken.
     fn disruptions(&self) -> Vec<Disruption> {
         let mut steps = Vec::new();
-        let (before, after) = self.members;
+        let (before, after) = self.update;
         if before.min(after) > 0 {
             let recreates = !self.pods.is_empty();
             if self.restarts() && !recreates {

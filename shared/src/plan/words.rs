@@ -109,7 +109,7 @@ fn pods(facts: &Facts) -> Option<String> {
         let waits = "a pod takes the new image when it is next recreated (enable_lazy_spilo_upgrade)";
         return facts.lazy_image.then(|| waits.to_owned());
     }
-    let (before, after) = facts.members;
+    let (before, after) = facts.update;
     Some(match (before.min(after), after) {
         (0, _) => return None,
         (1, 1) => "the only pod is recreated; the database is down meanwhile".to_owned(),
@@ -159,7 +159,7 @@ fn set(facts: &Facts) -> Option<String> {
 
 fn patroni(facts: &Facts) -> Option<String> {
     // A new member starts before the others restart, and then waits for a restart as they do.
-    let plural = facts.members.1 > 1;
+    let plural = facts.update.1 > 1;
     if facts.effect() >= Effect::RollingUpdate && !facts.pods.is_empty() {
         return None; // every pod restarts anyway
     }

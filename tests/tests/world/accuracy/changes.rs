@@ -9,7 +9,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Map, Value, json};
 use shared::admission;
-use shared::admission::configuration::{ConfigurationChange, review_configuration};
+use shared::admission::configuration::{ConfigurationChange, refusals};
 use shared::api::{OperatorConfiguration, Postgresql};
 use shared::config::{OperatorConfig, Source};
 
@@ -128,7 +128,7 @@ pub(super) fn of_manifest(
         manifest["spec"] != new["spec"]
             && manifest["spec"]["postgresql"]["version"] == new["spec"]["postgresql"]["version"]
             && serde_json::from_value(new.clone()).is_ok_and(is_known)
-            && admission::review(Some(manifest), &new, config).is_ok()
+            && admission::mutate_update(manifest, &new, config).is_ok()
     };
     let spec = manifest["spec"].as_object().unwrap();
     let mut single: Vec<Value> = removals(spec).into_iter().filter(accepted).collect();
@@ -162,7 +162,7 @@ pub(super) fn of_configuration(
         let new = OperatorConfig::from_resource(&resource).ok()?;
         let (source, insisted) = (Source::Resource, "");
         let change = ConfigurationChange { source, old, new: &new, manifests, insisted, now: None };
-        (new != *old && review_configuration(&change).is_ok()).then_some(new)
+        (new != *old && refusals(&change).is_empty()).then_some(new)
     };
     let schema = schema_of(&OperatorConfiguration::crd(), "configuration");
     let mut single: Vec<Value> = Vec::new();
