@@ -51,11 +51,9 @@ pub async fn follow(
     match source {
         Source::Defaults => {
             tracing::info!("no configuration is named; the built-in defaults apply");
-            take(
-                Reading { config: Ok(OperatorConfig::default()), warnings: Vec::new() },
-                &overrides,
-                &current,
-            );
+            let readable = OperatorConfig::default();
+            let reading = Reading { config: Ok(readable.clone()), readable, warnings: Vec::new() };
+            take(reading, &overrides, &current);
         }
         Source::Object(namespace, name) => {
             let api: Api<OperatorConfiguration> = Api::namespaced(client, &namespace);

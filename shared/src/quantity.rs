@@ -1,7 +1,7 @@
 //! Kubernetes quantities (`250m`, `10Gi`) as exact numbers that can be compared.
 //!
-//! Builders hand the user's own text on to Kubernetes; this type answers whether it parses and which of two is
-//! larger. The one fact to know: a quantity counts here in thousandths, so `250m` is 250 and `1` is 1000.
+//! Answers whether a text parses, which of two amounts is larger, and how Kubernetes would write one: it stores `1024Mi`
+//! as `1Gi`, and what means the same has to look the same. The one fact to know: a quantity counts here in thousandths, so `250m` is 250 and `1` is 1000.
 //! Grammar: <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.
 
 use std::fmt;
@@ -45,10 +45,24 @@ impl Amount {
         self.0.div_euclid(1_000) + i128::from(self.0.rem_euclid(1_000) != 0)
     }
 
+    /// The amount as a quantity, as short as it can be written: `1Gi` for `1024Mi`, `1` for `1000m`, `500m` for `0.5`.
+    /// That is how Kubernetes writes what it stores.
+    pub fn to_quantity(self) -> String {
+        let written = |(suffix, worth): &(&str, i128)| {
+            (self.0 % worth == 0).then(|| format!("{}{suffix}", self.0 / worth))
+        };
+        SUFFIXES.iter().filter_map(written).min_by_key(String::len).unwrap_or_else(|| self.to_string())
+    }
+
     /// Whether this is nothing at all.
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
+}
+
+/// A quantity as Kubernetes would write it; a text that is none as it is.
+pub(crate) fn as_stored(text: &str) -> String {
+    text.parse().map_or_else(|_| text.to_owned(), Amount::to_quantity)
 }
 
 impl FromStr for Amount {
@@ -112,6 +126,21 @@ impl fmt::Display for Amount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_amounts_are_written_alike() {
+        for (texts, written) in [
+            (["10Gi", "10240Mi", "10737418240"].as_slice(), "10Gi"),
+            (&["1", "1000m", "1.0"], "1"),
+            (&["0.5", "500m", "500e-3"], "500m"),
+            (&["1.5Gi", "1536Mi"], "1536Mi"),
+            (&["500M", "5e8", "500000k"], "500M"),
+            (&["0", "0Gi", "0m"], "0"),
+        ] {
+            texts.iter().for_each(|text| assert_eq!(as_stored(text), written, "{text}"));
+        }
+        assert_eq!(as_stored("plenty"), "plenty");
+    }
 
     fn amount(text: &str) -> Amount {
         text.parse().unwrap_or_else(|_| panic!("{text} should parse"))

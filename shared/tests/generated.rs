@@ -218,8 +218,8 @@ fn every_update_can_be_explained_and_what_changes_nothing_says_nothing() {
         let read = |manifest: &Value| serde_json::from_value::<Postgresql>(manifest.clone()).ok();
         let (Some(old), Some(new)) = (read(&old), read(&new)) else { return };
         let config = OperatorConfig::default();
-        assert_eq!(plan::plan(&old, &old, &config), []);
-        for change in plan::plan(&old, &new, &config) {
+        assert_eq!(plan::plan(&old, &old, &config, None), []);
+        for change in plan::plan(&old, &new, &config, None) {
             assert!(!change.message.is_empty(), "{}", change.field);
         }
     });

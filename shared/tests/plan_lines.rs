@@ -8,6 +8,7 @@ mod mutants;
 use std::fs;
 use std::path::Path;
 
+use kube::CustomResourceExt;
 use mutants::mutants;
 use serde_json::{Value, json};
 use shared::admission;
@@ -53,7 +54,47 @@ fn one_field_changes(manifest: &Value) -> Vec<Value> {
         changed
     });
     // Of the many mutants, every fifth: they are alike.
-    edited.chain(mutants(manifest).into_iter().step_by(5)).collect()
+    edited.chain(mutants(manifest).into_iter().step_by(5)).chain(empties(manifest)).collect()
+}
+
+/// The manifest with one field, or a field of a section, that is there and says nothing.
+fn empties(manifest: &Value) -> Vec<Value> {
+    let crd = serde_json::to_value(Postgresql::crd()).unwrap();
+    let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let mut edited = Vec::new();
+    let mut put = |path: &[&str], property: &Value| {
+        let nothing = match property["type"].as_str() {
+            Some("string") => json!(""),
+            Some("array") => json!([]),
+            Some("object") => json!({}),
+            _ => return,
+        };
+        let mut patch = nothing;
+        path.iter().rev().for_each(|key| patch = json!({ *key: patch }));
+        let mut changed = manifest.clone();
+        merge(&mut changed["spec"], &patch);
+        edited.push(changed);
+    };
+    for (name, property) in spec["properties"].as_object().unwrap() {
+        put(&[name], property);
+        for (inner, property) in property["properties"].as_object().into_iter().flatten() {
+            put(&[name, inner], property);
+        }
+    }
+    edited
+}
+
+/// Lays one value over another.
+fn merge(value: &mut Value, over: &Value) {
+    match over.as_object().filter(|fields| !fields.is_empty()) {
+        Some(fields) => {
+            if !value.is_object() {
+                *value = json!({});
+            }
+            fields.iter().for_each(|(key, inner)| merge(&mut value[key], inner));
+        }
+        None => *value = over.clone(),
+    }
 }
 
 fn typed(manifest: &Value) -> Option<Postgresql> {
@@ -80,7 +121,7 @@ fn every_line_fits_and_nothing_is_said_exactly_when_nothing_is_done() {
             let Some(new) = typed(&changed) else { continue };
             let Some(after) = built(&new, &config) else { continue };
             changes += 1;
-            let lines = plan(&old, &new, &config);
+            let lines = plan(&old, &new, &config, None);
             for line in lines.iter().map(ToString::to_string) {
                 assert!(line.len() <= LONGEST_LINE, "{} bytes: {line}", line.len());
                 let (field, message) = line.split_once(": ").unwrap();

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
-use shared::admission::configuration::{ConfigurationChange, review_configuration};
+use shared::admission::configuration::{ConfigurationChange, refusals, review_configuration};
 use shared::annotations::INSIST;
 use shared::api::{OperatorConfiguration, Postgresql};
 use shared::field::{FieldErrors, FieldPath};
@@ -68,7 +69,8 @@ pub fn read(object: &Value) -> Reading {
         Err(error) => {
             let mut errors = FieldErrors::default();
             errors.invalid(FieldPath::new("configuration"), format!("cannot be read: {error}"));
-            Reading { config: Err(errors), warnings: Vec::new() }
+            let readable = OperatorConfig::default_of_resource();
+            Reading { config: Err(errors), readable, warnings: Vec::new() }
         }
     }
 }
@@ -104,6 +106,8 @@ pub struct Held<'a> {
     pub in_force: Option<&'a OperatorConfig>,
     /// The clusters there are; `None` when they are not known.
     pub clusters: Option<Vec<Postgresql>>,
+    /// The time, where it is known when the configuration will be in force.
+    pub now: Option<Timestamp>,
 }
 
 /// What should be known about a new configuration, or about changing `old` into it.
@@ -114,23 +118,39 @@ pub struct Held<'a> {
 /// # Errors
 /// Everything that is wrong with it, and what would break clusters.
 pub fn review(old: Option<&Value>, new: &Value, held: &Held<'_>) -> Result<Vec<String>, FieldErrors> {
-    let Reading { config, warnings } = read(new);
-    let config = config?;
+    let Reading { config, readable, warnings } = read(new);
+    let errors = config.err().unwrap_or_default();
     let mut lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     let stored = old.and_then(|old| read(old).config.ok());
     // One that is made anew after it was deleted, or that was invalid, changes what was in force until now.
-    let Some(before) = stored.as_ref().or(held.in_force) else { return Ok(lines) };
+    let Some(before) = stored.as_ref().or(held.in_force) else { return errors.into_result().map(|()| lines) };
     let is_map = new.get("kind").and_then(Value::as_str) == Some(MAP_KIND);
     let source = if is_map { config::Source::ConfigMap } else { config::Source::Resource };
     let Some(manifests) = &held.clusters else {
-        lines.extend(changes_that_orphan(source, before, &config).iter().map(ToString::to_string));
+        errors.into_result()?;
+        lines.extend(changes_that_orphan(source, before, &readable).iter().map(ToString::to_string));
         return Ok(lines);
     };
     let annotations = new.pointer("/metadata/annotations");
     let insisted = annotations.and_then(|all| all.get(INSIST)).and_then(Value::as_str).unwrap_or_default();
-    let change = ConfigurationChange { source, old: before, new: &config, manifests, insisted };
+    let now = held.now;
+    let change = ConfigurationChange { source, old: before, new: &readable, manifests, insisted, now };
+    if !errors.is_empty() {
+        return Err(with_refusals(errors, &change));
+    }
     lines.extend(review_configuration(&change)?.iter().map(ToString::to_string));
     Ok(lines)
+}
+
+/// The mistakes, and what would break clusters beside them. Where a setting is wrong, its default is what could be read,
+/// and nobody asked for that.
+fn with_refusals(mut errors: FieldErrors, change: &ConfigurationChange<'_>) -> FieldErrors {
+    for refused in &refusals(change) {
+        if errors.paths().all(|path| *path != refused.path) {
+            errors.push(refused.path.clone(), refused.reason, refused.message.clone());
+        }
+    }
+    errors
 }
 
 /// Follows the configuration for as long as the process lives.
@@ -247,6 +267,24 @@ mod tests {
         );
         let warnings = review(Some(&map("cluster-name")), &map("name"), &Held::default()).unwrap();
         assert!(warnings.iter().any(|line| line.starts_with("data[cluster_name_label]: ")), "{warnings:?}");
+    }
+
+    #[test]
+    fn what_would_break_clusters_is_told_beside_other_mistakes() {
+        let cluster = serde_json::from_value(json!({
+            "apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": {"name": "acid-a"},
+            "spec": {"teamId": "acid", "numberOfInstances": 1, "volume": {"size": "1Gi"},
+                     "postgresql": {"version": "17"}},
+        }))
+        .unwrap();
+        let held = Held { clusters: Some(vec![cluster]), ..Held::default() };
+        let old = json!({"kind": "ConfigMap", "data": {"pod_role_label": "role"}});
+        let new = json!({"kind": "ConfigMap", "data":
+            {"cluster_name_label": "name", "workers": "many", "pod_role_label": "not a label"}});
+        let errors = review(Some(&old), &new, &held).unwrap_err();
+        let mut paths: Vec<&str> = errors.paths().map(FieldPath::as_str).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, ["data[cluster_name_label]", "data[pod_role_label]", "data[workers]"], "{errors}");
     }
 
     #[test]

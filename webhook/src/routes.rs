@@ -14,7 +14,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, body::Bytes};
-use jiff::civil::Date;
+use jiff::Timestamp;
 use kube::core::Status;
 use kube::core::response::StatusSummary;
 use tokio::sync::watch;
@@ -48,8 +48,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What stands around manifests in Kubernetes.
     pub world: Arc<World>,
-    /// Today's date in UTC; a function, so tests can choose the day.
-    pub today: fn() -> Date,
+    /// The clock; a function, so tests can choose the day.
+    pub clock: fn() -> Timestamp,
 }
 
 /// What is asked.
@@ -146,10 +146,10 @@ async fn judge(webhook: Webhook, app: &App, body: &[u8]) -> (&'static str, &'sta
         let response = failure(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", words);
         return (operation, "unready", response);
     };
-    let (source, world, today) = (Arc::clone(&app.source), Arc::clone(&app.world), (app.today)());
+    let (source, world, now) = (Arc::clone(&app.source), Arc::clone(&app.world), (app.clock)());
     let builds = matches!(webhook, Webhook::Validate) && request.is_preview();
     let decide = move || {
-        let circumstances = Circumstances { config: &config, source: &source, today, world: &world };
+        let circumstances = Circumstances { config: &config, source: &source, now, world: &world };
         let verdict = match webhook {
             Webhook::Mutate => mutate(&request, &config),
             Webhook::Validate => validate(&request, &circumstances),

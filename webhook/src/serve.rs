@@ -20,7 +20,7 @@ use axum::http::Request;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use jiff::civil::Date;
+use jiff::Timestamp;
 use kube::Client;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
@@ -93,7 +93,7 @@ pub async fn serve(args: Serve) -> Result<(), ServeError> {
         draining: is_draining,
         metrics: Arc::clone(&metrics),
         world: Arc::clone(&world),
-        today,
+        clock: Timestamp::now,
     };
     let reviews = listen(args.listen).await?;
     let probes = listen(args.probes).await?;
@@ -120,10 +120,6 @@ pub async fn serve(args: Serve) -> Result<(), ServeError> {
         Ok(Ok(Err(error))) => Err(ServeError::Probes(error)),
         Ok(Ok(Ok(())) | Err(_)) | Err(_) => Ok(()),
     }
-}
-
-fn today() -> Date {
-    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {

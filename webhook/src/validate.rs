@@ -3,7 +3,8 @@
 //! What must always pass: an update that leaves the specification as it was (its labels may still have an effect, which
 //! is told), and anything done to an object that is being deleted. An old manifest that is invalid by today's rules must still be able to lose its finalizer.
 
-use jiff::civil::Date;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use kube::core::admission::Operation;
 
 use crate::answer::Verdict;
@@ -26,8 +27,8 @@ pub struct Circumstances<'a> {
     pub config: &'a OperatorConfig,
     /// Where that configuration comes from: of all ConfigMaps only this one is judged.
     pub source: &'a Source,
-    /// Today's date in UTC.
-    pub today: Date,
+    /// The time.
+    pub now: Timestamp,
     /// What stands around in Kubernetes.
     pub world: &'a World,
 }
@@ -51,16 +52,21 @@ pub fn validate(request: &Request, circumstances: &Circumstances<'_>) -> Verdict
 }
 
 fn manifest(request: &Request, circumstances: &Circumstances<'_>) -> Verdict {
-    let Circumstances { config, today, world, .. } = circumstances;
+    let Circumstances { config, now, .. } = circumstances;
     match request.operation {
         Operation::Delete => match request.old_object() {
-            Some(old) => admission::review_deletion(old, config, *today)
+            Some(old) => admission::review_deletion(old, config, now.to_zoned(TimeZone::UTC).date())
                 .map_or_else(Verdict::Denied, |lost| Verdict::Allowed { warnings: lines(&lost) }),
             None => Verdict::Passed,
         },
         Operation::Create | Operation::Update => match request.object() {
             Some(new) => {
-                match admission::review_among(request.old_object(), new, config, &around(request, world)) {
+                match admission::review_among(
+                    request.old_object(),
+                    new,
+                    config,
+                    &around(request, circumstances),
+                ) {
                     Ok(changes) if changes.is_empty() && request.leaves("spec") => Verdict::Passed,
                     Ok(changes) => Verdict::Allowed { warnings: lines(&changes) },
                     Err(errors) => Verdict::Denied(errors),
@@ -77,8 +83,9 @@ fn lines(changes: &[Change]) -> Vec<String> {
 }
 
 /// What stands around the manifest of a request.
-fn around(request: &Request, world: &World) -> Surroundings {
-    world.around(request.namespace.as_deref().unwrap_or_default())
+fn around(request: &Request, circumstances: &Circumstances<'_>) -> Surroundings {
+    let around = circumstances.world.around(request.namespace.as_deref().unwrap_or_default());
+    Surroundings { now: Some(circumstances.now), ..around }
 }
 
 /// Whether a configuration is the one that the operator goes by.
@@ -98,7 +105,8 @@ fn is_source(request: &Request, source: &Source) -> bool {
 fn configuration(request: &Request, circumstances: &Circumstances<'_>) -> Verdict {
     let Some(new) = request.object() else { return Verdict::Passed };
     let held = if is_source(request, circumstances.source) {
-        Held { in_force: Some(circumstances.config), clusters: circumstances.world.manifests() }
+        let clusters = circumstances.world.manifests();
+        Held { in_force: Some(circumstances.config), clusters, now: Some(circumstances.now) }
     } else {
         Held::default()
     };

@@ -38,7 +38,7 @@ impl Webhook {
             draining: is_draining,
             metrics: Arc::new(Metrics::default()),
             world: Arc::new(World::default()),
-            today: || "2026-03-01".parse().unwrap(),
+            clock: || "2026-03-01T12:00:00Z".parse().unwrap(),
         };
         Self { app, configuration, draining }
     }

@@ -41,7 +41,7 @@ async fn connected() -> SendRequest<Body> {
         draining,
         metrics: Arc::new(Metrics::default()),
         world: Arc::new(World::default()),
-        today: || "2026-03-01".parse().unwrap(),
+        clock: || "2026-03-01T12:00:00Z".parse().unwrap(),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

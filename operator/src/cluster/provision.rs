@@ -148,7 +148,7 @@ async fn inside(
 fn left_out(roles: &RoleSet, catalog: &Catalog) -> Vec<String> {
     let missing = roles.skipped.iter().filter(|skipped| match skipped {
         Skipped::ReservedUser(_) => false,
-        Skipped::UnfitName(_) => true,
+        Skipped::UnfitName(_) | Skipped::Unreadable(_) => true,
         Skipped::UnknownOwner(database) => {
             catalog.databases.get(&database.name).is_none_or(|existing| existing.owner != database.owner)
         }

@@ -189,7 +189,8 @@ fn next_look(
         return Action::requeue(status::pause(status, ctx.now(), AFTER_PROBLEM, longest));
     }
     match step {
-        Step::Settled => Action::requeue(spread(manifest, config.general.resync_period)),
+        // A period of a millisecond would be nothing but looks.
+        Step::Settled => Action::requeue(spread(manifest, config.general.resync_period).max(SOON)),
         Step::Wait { until, .. } => {
             let pause = Duration::try_from(until.duration_since(ctx.now())).unwrap_or(SOON);
             Action::requeue(pause.max(SOON))

@@ -91,7 +91,7 @@ fn passwords(roles: &RoleSet, password: impl Fn(&str) -> String) -> Passwords {
     let credential = |role: &str| Credential { password: password(role), salt: [7; 16], proven: None };
     let wanting = roles.roles.iter().filter(|role| role.wants_password);
     let of = wanting.map(|role| (role.name.clone(), credential(role.name.as_str()))).collect();
-    Passwords { encryption: Encryption::Scram, of }
+    Passwords { encryption: Encryption::default(), of }
 }
 
 fn created(role: &str, list: &[&str]) -> Statement {

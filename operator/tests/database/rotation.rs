@@ -35,7 +35,7 @@ async fn look(running: &Running, username: &str, now: &str) -> Vec<String> {
         |role: &RoleName| Credential { password: format!("of {role}"), salt: [3; 16], proven: None };
     let wanting = wanted.roles.iter().filter(|role| role.wants_password);
     let of = wanting.map(|role| (role.name.clone(), credential(&role.name))).collect();
-    let mut statements = plan(&wanted, &Passwords { encryption: Encryption::Scram, of }, &found);
+    let mut statements = plan(&wanted, &Passwords { encryption: Encryption::default(), of }, &found);
     let rules = Rotation { interval: 30, retention: 60, ..Rotation::default() };
     statements.extend(rotation::expired(&wanted, &logins(username), &found, &rules, now.parse().unwrap()));
     let failures = running.postgres.run(&running.at, &statements).await.unwrap();

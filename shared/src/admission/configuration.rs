@@ -12,6 +12,7 @@ use crate::field::{FieldErrors, FieldPath};
 use crate::plan::{Change, Effect, plan_configuration};
 use crate::validation;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 /// How many clusters are built to say what a change costs. With all its options, a change takes about a millisecond for
@@ -31,6 +32,8 @@ pub struct ConfigurationChange<'a> {
     pub manifests: &'a [Postgresql],
     /// The value of the annotation [`INSIST`].
     pub insisted: &'a str,
+    /// When; decides what waits for a maintenance window.
+    pub now: Option<Timestamp>,
 }
 
 /// What the change does: one line for each option that touches any cluster, with how many and which come first.
@@ -38,6 +41,21 @@ pub struct ConfigurationChange<'a> {
 /// # Errors
 /// Each option that would break clusters and is not insisted on.
 pub fn review_configuration(change: &ConfigurationChange<'_>) -> Result<Vec<Change>, FieldErrors> {
+    let (errors, mut told) = judge_dangers(change);
+    errors.into_result()?;
+    told.extend(costs(change));
+    Ok(told)
+}
+
+/// The options that would break clusters and are not insisted on.
+///
+/// For a configuration with other mistakes: these are told beside them.
+pub fn refusals(change: &ConfigurationChange<'_>) -> FieldErrors {
+    judge_dangers(change).0
+}
+
+/// The options that would break clusters: those that are refused, and those that are insisted on.
+fn judge_dangers(change: &ConfigurationChange<'_>) -> (FieldErrors, Vec<Change>) {
     let (mut errors, mut told) = (FieldErrors::default(), Vec::new());
     for danger in dangers(change) {
         let path = change.source.path(danger.leaf);
@@ -53,9 +71,7 @@ pub fn review_configuration(change: &ConfigurationChange<'_>) -> Result<Vec<Chan
             );
         }
     }
-    errors.into_result()?;
-    told.extend(costs(change));
-    Ok(told)
+    (errors, told)
 }
 
 impl ConfigurationChange<'_> {
@@ -151,9 +167,9 @@ fn costs(change: &ConfigurationChange<'_>) -> Vec<Change> {
     let ConfigurationChange { source, old, new, manifests, .. } = *change;
     let every = manifests.len().div_ceil(MOST_BUILT).max(1);
     let some: Vec<Postgresql> = manifests.iter().step_by(every).cloned().collect();
-    let mut told: Vec<Change> = plan_configuration(old, new, &some)
+    let mut told: Vec<Change> = plan_configuration(old, new, &some, change.now)
         .into_iter()
-        .map(|cost| Change { field: source.path(cost.field.as_str()), ..cost })
+        .map(|cost| Change { field: source.path(cost.field.as_str()), ..cost }.fitting())
         .collect();
     if every > 1 && !told.is_empty() {
         let message = format!("the figures are of {} of {} clusters", some.len(), manifests.len());
@@ -177,6 +193,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::plan::LONGEST_LINE;
 
     fn manifest(name: &str, members: i32) -> Postgresql {
         let manifest = json!({
@@ -194,8 +211,14 @@ mod tests {
         let old = OperatorConfig::default();
         let mut new = old.clone();
         edit(&mut new);
-        let change =
-            ConfigurationChange { source: Source::ConfigMap, old: &old, new: &new, manifests, insisted };
+        let change = ConfigurationChange {
+            source: Source::ConfigMap,
+            old: &old,
+            new: &new,
+            manifests,
+            insisted,
+            now: None,
+        };
         match review_configuration(&change) {
             Ok(changes) => changes.iter().map(|change| format!("{change}\n")).collect(),
             Err(errors) => errors.iter().map(|error| format!("refused: {error}\n")).collect(),
@@ -210,6 +233,19 @@ mod tests {
             told.starts_with("data[docker_image]: rolling update of 2 clusters (5 pods); first: default/acid-a, default/acid-b"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_line_fits_whatever_the_clusters_are_called() {
+        let manifests = [manifest(&"a".repeat(60), 1), manifest(&"b".repeat(60), 1)];
+        let told = answer(|new| new.general.docker_image = "spilo:next".into(), &manifests, "");
+        assert!(
+            told.starts_with("data[docker_image]: rolling update of 2 clusters (2 pods); first: "),
+            "{told}"
+        );
+        assert!(told.lines().all(|line| line.len() <= LONGEST_LINE), "{told}");
+        let one = answer(|new| new.general.docker_image = "spilo:next".into(), &[manifest("acid-a", 1)], "");
+        assert_eq!(one, "data[docker_image]: rolling update of 1 cluster (1 pod); first: default/acid-a\n");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub use audit::{audit, category};
 pub use team::{readable_team, review_team};
 pub use unknown::unknown_fields;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
@@ -73,23 +74,23 @@ pub fn review_among(
     if let Some(old) = old.filter(|old| leaves_spec_alone(old, new)) {
         let same = ["labels", "annotations"].map(|key| format!("/metadata/{key}"));
         let same = same.iter().all(|at| old.pointer(at) == new.pointer(at));
-        return Ok(if same { Vec::new() } else { planned(old, new, config) });
+        return Ok(if same { Vec::new() } else { planned(old, new, config, around.now) });
     }
     let Examined { before, manifest, mut errors, standing } = examine(old, new, config);
     let found = surroundings::look(before.as_ref(), &manifest, config, around);
     errors.extend(found.errors);
     errors.into_result()?;
-    let changes = old.map(|old| planned(old, new, config)).unwrap_or_default();
+    let changes = old.map(|old| planned(old, new, config, around.now)).unwrap_or_default();
     let mut told = told(&manifest, &standing, config);
     told.extend(found.warnings);
     Ok(joined(told, changes))
 }
 
 /// What changing one raw manifest into another does.
-fn planned(old: &Value, new: &Value, config: &OperatorConfig) -> Vec<Change> {
+fn planned(old: &Value, new: &Value, config: &OperatorConfig, now: Option<Timestamp>) -> Vec<Change> {
     // With the defaults on both sides: a default that was not written yet is no change.
     let read = |manifest: &Value| Readable::of(&with_defaults(manifest)).manifest;
-    plan::plan(&read(old), &read(new), config)
+    plan::plan(&read(old), &read(new), config, now)
 }
 
 /// Warnings and changes. A change that does nothing is not worth a second line about its field.
@@ -101,30 +102,6 @@ fn joined(mut told: Vec<Change>, changes: Vec<Change>) -> Vec<Change> {
             .filter(|change| change.effect != Effect::Ignored || !warned.contains(&change.field)),
     );
     told
-}
-
-/// As [`review`], for manifests that have been read already.
-///
-/// # Errors
-/// Everything that is wrong with a new manifest, or that an update makes wrong.
-pub fn review_typed(
-    old: Option<&Postgresql>,
-    new: &Postgresql,
-    config: &OperatorConfig,
-) -> Result<Vec<Change>, FieldErrors> {
-    if old.is_some_and(|old| old.spec == new.spec) {
-        return Ok(Vec::new());
-    }
-    let (mut found, mut before) = (FieldErrors::default(), FieldErrors::default());
-    validation::check(new, config, &mut found);
-    if let Some(old) = old {
-        validation::transitions(old, new, config, &mut found);
-        validation::check(old, config, &mut before);
-    }
-    let (errors, standing) = apart(found, &before);
-    errors.into_result()?;
-    let changes = old.map(|old| plan::plan(old, new, config)).unwrap_or_default();
-    Ok(joined(told(new, &standing, config), changes))
 }
 
 /// Whether the manifest may be deleted `today`, and what is lost with it.

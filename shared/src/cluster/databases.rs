@@ -147,3 +147,40 @@ fn manifest_databases(spec: &PostgresqlSpec, errors: &mut FieldErrors) -> BTreeM
     }
     databases
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cluster::{Cluster, References};
+    use crate::config::OperatorConfig;
+
+    #[test]
+    fn what_upstream_stored_unchecked_is_left_out_and_told_and_the_cluster_goes_on() {
+        let manifest = serde_saphyr::from_str(
+            "
+            apiVersion: acid.zalan.do/v1
+            kind: postgresql
+            metadata: {name: acid-old, namespace: default}
+            spec:
+              teamId: acid
+              numberOfInstances: 2
+              volume: {size: 1Gi}
+              postgresql: {version: '17'}
+              users: {app: [], broken: [superuserr], reader: [login]}
+              databases: {app: app, '': app}
+              preparedDatabases: {shop: {extensions: {'': public}}}
+            ",
+        )
+        .unwrap();
+        let cluster = Cluster::resolve(&manifest, &OperatorConfig::default(), &References::unread()).unwrap();
+        let roles = cluster.roles();
+        let named = |name: &str| roles.role(&name.parse().unwrap()).is_some();
+        assert!(named("app") && named("reader") && named("shop_owner") && !named("broken"));
+        let told: Vec<String> = roles.skipped.iter().map(ToString::to_string).collect();
+        for path in
+            ["spec.users[broken]: ", "spec.databases[]: ", "spec.preparedDatabases[shop].extensions[]: "]
+        {
+            let of_path = told.iter().find(|line| line.starts_with(path));
+            assert!(of_path.is_some_and(|line| line.ends_with("; it is left out")), "{path}: {told:?}");
+        }
+    }
+}

@@ -14,12 +14,14 @@ mod references;
 mod resolve;
 mod resources;
 mod sidecars;
+mod stored_form;
 pub mod streams;
 mod windows;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 pub use logical_backup::{BackupJob, LogicalBackups};
@@ -32,7 +34,7 @@ pub use streams::Stream;
 pub use windows::Windows;
 
 use crate::annotations::AnnotationMap;
-use crate::config::StorageResizeMode;
+use crate::config::{Disruption, StorageResizeMode};
 use crate::labels::Labels;
 use crate::roles::password::Encryption;
 use crate::roles::{Role, RoleSet, Rotation};
@@ -145,6 +147,8 @@ pub struct Policy {
     pub pod_start_timeout: Duration,
     /// When members may be restarted, recreated and switched over for an update.
     pub windows: Windows,
+    /// What of it may be done at any time.
+    pub outside_windows: Vec<Disruption>,
     /// The labels without which a node has to be left.
     pub readiness: BTreeMap<String, String>,
     /// Secrets go with the cluster.
@@ -153,6 +157,21 @@ pub struct Policy {
     pub delete_claims: bool,
     /// The manifest carries the operator's finalizer.
     pub finalizer: bool,
+}
+
+impl Policy {
+    /// The windows that a step of an update has to wait for; none when it may be taken `now`. Where the time is not known,
+    /// every window counts as closed.
+    ///
+    /// The rollout holds back what this says, and the preview tells it.
+    pub fn waits_for(&self, step: Disruption, now: Option<Timestamp>) -> Option<&Windows> {
+        let open = match (&self.windows, now) {
+            (Windows::Always, _) => true,
+            (windows, Some(now)) => windows.are_open(now),
+            (Windows::Only(_), None) => false,
+        };
+        (!open && !self.outside_windows.contains(&step)).then_some(&self.windows)
+    }
 }
 
 impl Cluster {
@@ -186,13 +205,15 @@ impl Cluster {
         &self.rotation
     }
 
-    /// How the server stores passwords: as the manifest's parameter says, else as PostgreSQL does by default.
+    /// How the server stores passwords: as the manifest's parameters say, else as PostgreSQL does by default.
     pub fn password_encryption(&self) -> Encryption {
-        let key = "password_encryption";
-        let parameters = &self.postgres.dynamic.parameters;
-        match parameters.get(key).or_else(|| self.postgres.local_parameters.get(key)).map(String::as_str) {
+        let parameter = |key: &str| {
+            let dynamic = self.postgres.dynamic.parameters.get(key);
+            dynamic.or_else(|| self.postgres.local_parameters.get(key)).map(String::as_str)
+        };
+        match parameter("password_encryption") {
             Some("md5") => Encryption::Md5,
-            Some(_) | None => Encryption::Scram,
+            Some(_) | None => Encryption::scram(parameter("scram_iterations")),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::field::{FieldErrors, FieldPath};
 use super::References;
 use super::resources::{self, Bounds, Defaults};
 use super::sidecars;
+use super::stored_form::{normalise, stored};
 
 /// The pods of a cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,41 +147,41 @@ impl Pod {
         let spec = &manifest.spec;
         let (general, kubernetes) = (&config.general, &config.kubernetes);
         Self {
-            image: spec
-                .docker_image
-                .clone()
-                .filter(|i| !i.is_empty())
-                .unwrap_or_else(|| general.docker_image.clone()),
+            image: given(&spec.docker_image).unwrap_or_else(|| general.docker_image.clone()),
             resources: database_resources(manifest, config),
             annotations: pod_annotations(spec, config),
             service_account: kubernetes.pod_service_account_name.clone(),
             grace_period: kubernetes.pod_terminate_grace_period,
             parallel: kubernetes.pod_management_policy == PodManagementPolicy::Parallel,
             security: security(spec, config),
-            scheduler: spec.scheduler_name.clone(),
-            priority_class: spec
-                .pod_priority_class_name
-                .clone()
-                .or(kubernetes.pod_priority_class_name.clone()),
-            liveness_probe: spec.liveness_probe.clone().or(kubernetes.liveness_probe.clone()),
+            scheduler: given(&spec.scheduler_name),
+            priority_class: given(&spec.pod_priority_class_name)
+                .or_else(|| given(&kubernetes.pod_priority_class_name)),
+            liveness_probe: stored(spec.liveness_probe.clone().or(kubernetes.liveness_probe.clone())),
             readiness_probe: kubernetes.enable_readiness_probe,
             shared_memory: spec.enable_shm_volume.unwrap_or(general.enable_shm_volume),
             shared_socket: kubernetes.share_pgsocket_with_sidecars,
             secret_mount: secret_mount(config),
             tls: spec.tls.as_ref().and_then(tls),
-            tolerations: tolerations(spec, config),
-            node_affinity: node_affinity(spec.node_affinity.as_ref(), config),
+            tolerations: stored(tolerations(spec, config)),
+            node_affinity: stored(node_affinity(spec.node_affinity.as_ref(), config))
+                .filter(|affinity| *affinity != NodeAffinity::default()),
             anti_affinity: kubernetes.enable_pod_antiaffinity.then(|| AntiAffinity {
                 topology_key: kubernetes.pod_antiaffinity_topology_key.clone(),
                 preferred: kubernetes.pod_antiaffinity_preferred_during_scheduling,
             }),
-            spread: spec.topology_spread_constraints.clone().unwrap_or_default(),
-            init_containers: spec.init_containers.clone().unwrap_or_default(),
-            sidecars: sidecars::of(manifest, config),
+            spread: stored(spec.topology_spread_constraints.clone().unwrap_or_default()),
+            init_containers: stored(spec.init_containers.clone().unwrap_or_default()),
+            sidecars: stored(sidecars::of(manifest, config)),
             volumes: extra_volumes(spec, errors),
             environment: environment(spec, config, references),
         }
     }
+}
+
+/// A text that says something.
+fn given(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|text| !text.is_empty())
 }
 
 fn database_resources(manifest: &Postgresql, config: &OperatorConfig) -> ResourceRequirements {
@@ -262,7 +263,6 @@ pub(crate) const TLS_PATH: &str = "/tls";
 pub(crate) const TLS_CA_PATH: &str = "/tlsca";
 
 fn tls(section: &TlsDescription) -> Option<Tls> {
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let ca_secret = given(&section.ca_secret_name);
     let ca_folder = if ca_secret.is_some() { TLS_CA_PATH } else { TLS_PATH };
     let file =
@@ -328,6 +328,7 @@ fn extra_volume(wanted: &AdditionalVolume, path: FieldPath, errors: &mut FieldEr
         return None;
     };
     fields.insert("name".to_owned(), wanted.name.clone().into());
+    normalise(&mut source);
     let volume = serde_json::from_value(source)
         .map_err(|error| errors.invalid(path.field("volumeSource"), format!("is no volume source: {error}")))
         .ok()?;
@@ -346,8 +347,8 @@ fn environment(spec: &PostgresqlSpec, config: &OperatorConfig, references: &Refe
     let mut keys = references.environment_secret_keys.clone();
     keys.sort();
     Environment {
-        manifest: spec.env.clone().unwrap_or_default(),
-        sources: spec.env_from.clone().unwrap_or_default(),
+        manifest: stored(spec.env.clone().unwrap_or_default()),
+        sources: stored(spec.env_from.clone().unwrap_or_default()),
         secret: config.kubernetes.pod_environment_secret.clone().map(|name| (name, keys)),
         config_map: references.environment_config_map.clone(),
         pam_configuration: config.teams_api.pam_configuration.clone(),

@@ -12,8 +12,9 @@ use crate::config::{MajorVersionUpgradeMode, NodeReadinessLabelMerge, OperatorCo
 use crate::field::{FieldErrors, FieldPath};
 use crate::labels::Labels;
 use crate::names;
+use crate::quantity::as_stored;
 use crate::roles::contents::Lookup;
-use crate::roles::{self, Humans, RoleInputs, RoleName, RoleSet, Rotation};
+use crate::roles::{self, Humans, RoleInputs, RoleName, RoleSet, Rotation, Skipped};
 use crate::version::PostgresVersion;
 
 use super::{
@@ -133,7 +134,7 @@ fn data_volume(spec: &PostgresqlSpec, config: &OperatorConfig) -> DataVolume {
     let volume = &spec.volume;
     let retention = config.kubernetes.persistent_volume_claim_retention_policy;
     DataVolume {
-        size: volume.size.clone(),
+        size: as_stored(&volume.size),
         storage_class: volume.storage_class.clone().filter(|class| !class.is_empty()),
         selector: volume.selector.clone(),
         sub_path: SubPath::of(volume.sub_path.as_deref(), volume.is_sub_path_expr),
@@ -220,6 +221,7 @@ fn policy(spec: &PostgresqlSpec, config: &OperatorConfig) -> Policy {
         strict_revocation: config.users.enable_strict_revocation,
         pod_start_timeout: config.timeouts.pod_label_wait_timeout,
         windows: Windows::resolve(spec, config),
+        outside_windows: config.general.outside_maintenance_windows.clone(),
         readiness: if optional { BTreeMap::new() } else { kubernetes.node_readiness_label.clone() },
         delete_secrets: kubernetes.enable_secrets_deletion,
         delete_claims: kubernetes.enable_persistent_volume_claim_deletion,
@@ -263,7 +265,9 @@ fn roles(
     let (Some(superuser), Some(replication_user)) = (superuser, replication_user) else {
         return RoleSet::default();
     };
-    let own = databases::own(manifest, config, errors);
+    // What upstream stored unchecked is left out and told; everything else of such a cluster goes on.
+    let mut unreadable = FieldErrors::default();
+    let own = databases::own(manifest, config, &mut unreadable);
     let given = if manifest.spec.standby.is_some() { References::unread() } else { asked.references.clone() };
     let admin =
         config.teams_api.team_admin_role.as_ref().filter(|_| config.teams_api.enable_admin_role_for_users);
@@ -283,7 +287,9 @@ fn roles(
         humans: Humans::new(given.people, &config.teams_api),
         superuser,
     };
-    roles::desired(&inputs)
+    let mut roles = roles::desired(&inputs);
+    roles.skipped.extend(unreadable.iter().cloned().map(Skipped::Unreadable));
+    roles
 }
 
 /// The poolers' lookup function. PgBouncer names its schema without quotes, which makes it lower case.

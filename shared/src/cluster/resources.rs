@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::api::{ResourceAmounts, Resources};
-use crate::quantity::Amount;
+use crate::quantity::{Amount, as_stored};
 
 /// Amounts by resource, in Kubernetes' names and the user's own text.
 pub(crate) type Amounts = BTreeMap<String, String>;
@@ -91,7 +91,8 @@ fn amount(text: &str) -> Amount {
 }
 
 fn quantities(amounts: Amounts) -> Option<BTreeMap<String, Quantity>> {
-    let quantities: BTreeMap<_, _> = amounts.into_iter().map(|(name, text)| (name, Quantity(text))).collect();
+    let quantities: BTreeMap<_, _> =
+        amounts.into_iter().map(|(name, text)| (name, Quantity(as_stored(&text)))).collect();
     (!quantities.is_empty()).then_some(quantities)
 }
 

@@ -13,11 +13,11 @@ mod reading;
 mod transition;
 
 pub use crate::api::configuration_groups::{
-    AwsOrGcp, BackupProvider, ClaimRetention, ConnectionPooler, Debug, ExternalTrafficPolicy, General,
-    InfrastructureRole, Kubernetes, LoadBalancer, LoggingRestApi, LogicalBackup, MajorVersionUpgrade,
-    MajorVersionUpgradeMode, NamespacedName, NodeReadinessLabelMerge, OperatorConfig, Patroni,
-    PodManagementPolicy, PoolerMode, PostgresPodResources, RetentionPolicy, Scalyr, StorageResizeMode,
-    TeamsApi, Timeouts, Users,
+    AwsOrGcp, BackupProvider, ClaimRetention, ConnectionPooler, Debug, Disruption, ExternalTrafficPolicy,
+    General, InfrastructureRole, Kubernetes, LoadBalancer, LoggingRestApi, LogicalBackup,
+    MajorVersionUpgrade, MajorVersionUpgradeMode, NamespacedName, NodeReadinessLabelMerge, OperatorConfig,
+    Patroni, PodManagementPolicy, PoolerMode, PostgresPodResources, RetentionPolicy, Scalyr,
+    StorageResizeMode, TeamsApi, Timeouts, Users,
 };
 pub(crate) use check::syntax;
 pub use environment::{Environment, WatchedNamespace};

@@ -30,6 +30,8 @@ impl std::fmt::Display for Warning {
 pub struct Reading {
     /// The configuration, or everything that is wrong with it.
     pub config: Result<OperatorConfig, FieldErrors>,
+    /// The configuration as far as it can be read: with the default where a setting is wrong.
+    pub readable: OperatorConfig,
     /// What should be looked at either way.
     pub warnings: Vec<Warning>,
 }
@@ -81,7 +83,8 @@ pub(super) fn finish(
 ) -> Reading {
     let config = assemble(defaults, settings, &mut findings);
     check::all(&config, &mut findings);
-    Reading { config: findings.errors.into_result().map(|()| config), warnings: findings.warnings }
+    let readable = config.clone();
+    Reading { config: findings.errors.into_result().map(|()| config), readable, warnings: findings.warnings }
 }
 
 /// The defaults with every setting on top that can be read.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::Postgresql;
@@ -16,7 +17,14 @@ use super::facts::{Facts, Side};
 use super::{Change, Effect, fields, room_beside, words};
 
 /// What a running cluster goes through when `old` becomes `new`, field by field. Empty when one of them is not valid.
-pub fn plan(old: &Postgresql, new: &Postgresql, config: &OperatorConfig) -> Vec<Change> {
+///
+/// `now` decides what waits for a maintenance window; where it is not known, every window counts as closed.
+pub fn plan(
+    old: &Postgresql,
+    new: &Postgresql,
+    config: &OperatorConfig,
+    now: Option<Timestamp>,
+) -> Vec<Change> {
     let (Some(before), Some(after)) = (Side::of(old, config), Side::of(new, config)) else {
         return Vec::new();
     };
@@ -31,6 +39,7 @@ pub fn plan(old: &Postgresql, new: &Postgresql, config: &OperatorConfig) -> Vec<
             let last = last.map(|side| Facts::between(&side, &after));
             // Where neither is a valid manifest by itself, the field shares in everything that happens.
             let facts = worse(first, last).unwrap_or_else(|| Facts::between(&before, &after));
+            let facts = facts.within(&before, &after, now);
             // A field that does nothing is not worth a line, unless it looks as if it did something.
             let lines = words::sentences(&facts, config, room_beside(&field.path));
             let effect = facts.effect();
@@ -59,6 +68,7 @@ pub fn plan_configuration(
     old: &OperatorConfig,
     new: &OperatorConfig,
     manifests: &[Postgresql],
+    now: Option<Timestamp>,
 ) -> Vec<Change> {
     let before: Vec<Option<Side>> = manifests.iter().map(|manifest| Side::of(manifest, old)).collect();
     let mut changes = Vec::new();
@@ -67,7 +77,8 @@ pub fn plan_configuration(
         for (manifest, before) in manifests.iter().zip(&before) {
             let after = Side::of(manifest, &config);
             if let (Some(before), Some(after)) = (before, after) {
-                touched.add(manifest, &Facts::between(before, &after), before.members());
+                let facts = Facts::between(before, &after).within(before, &after, now);
+                touched.add(manifest, &facts, before.members());
             }
         }
         changes.extend(touched.change(option));
@@ -84,6 +95,8 @@ struct Touched(BTreeMap<Effect, Clusters>);
 struct Clusters {
     count: usize,
     pods: i64,
+    /// How many wait for a maintenance window.
+    waiting: usize,
     first: Vec<String>,
 }
 
@@ -96,6 +109,7 @@ impl Touched {
         let clusters = self.0.entry(effect).or_default();
         clusters.count += 1;
         clusters.pods += i64::from(members);
+        clusters.waiting += usize::from(facts.waits.is_some());
         if clusters.first.len() < 2 {
             let metadata = &manifest.metadata;
             let namespace = metadata.namespace.as_deref().unwrap_or("default");
@@ -120,11 +134,16 @@ impl Clusters {
     fn told(&self, effect: Effect) -> String {
         let pods = match effect {
             Effect::Restart | Effect::RollingUpdate | Effect::MajorUpgrade => {
-                format!(" ({} pods)", self.pods)
+                format!(" ({} {})", self.pods, if self.pods == 1 { "pod" } else { "pods" })
             }
             _ => String::new(),
         };
-        format!("{}{pods}; first: {}", self.counted(effect), self.first.join(", "))
+        let waiting = match self.waiting {
+            0 => String::new(),
+            all if all == self.count => ", in maintenance windows".to_owned(),
+            some => format!(", {some} of them in maintenance windows"),
+        };
+        format!("{}{pods}{waiting}; first: {}", self.counted(effect), self.first.join(", "))
     }
 
     fn counted(&self, effect: Effect) -> String {

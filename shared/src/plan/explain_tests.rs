@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::Disruption;
 
 /// A cluster of three with something of everything.
 fn base() -> Value {
@@ -55,7 +56,7 @@ fn typed(manifest: Value) -> Postgresql {
 }
 
 fn explained(changes: &[(&str, Value)], config: &OperatorConfig) -> Vec<Change> {
-    plan(&typed(base()), &typed(with(changes)), config)
+    plan(&typed(base()), &typed(with(changes)), config, None)
 }
 
 /// What the one changed field does: all its lines have one effect, and are read as one here.
@@ -210,7 +211,7 @@ fn each_sentence_says_what_happens() {
         (
             "/spec/serviceAnnotations/x",
             json!("y"),
-            "spec.serviceAnnotations[x]: Service acid-demo, Service acid-demo-repl is updated, no pod restarts",
+            "spec.serviceAnnotations[x]: Service acid-demo, Service acid-demo-repl are updated, no pod restarts",
         ),
     ] {
         assert_eq!(single(pointer, value, &OperatorConfig::default()).to_string(), sentence);
@@ -340,7 +341,7 @@ fn a_cluster_that_goes_with_its_volumes_loses_data() {
 fn a_standby_that_stops_following_is_promoted() {
     let standby = with(&[("/spec/clone", Value::Null), ("/spec/standby", json!({"standby_host": "a"}))]);
     let promoted = with(&[("/spec/clone", Value::Null)]);
-    let changes = plan(&typed(standby), &typed(promoted), &OperatorConfig::default());
+    let changes = plan(&typed(standby), &typed(promoted), &OperatorConfig::default(), None);
     assert!(changes.iter().all(|change| change.field.as_str() == "spec.standby"), "{changes:?}");
     assert_eq!(changes[0].effect, Effect::RollingUpdate);
     assert!(changes[0].message.starts_with("the cluster is promoted"), "{}", changes[0]);
@@ -350,8 +351,108 @@ fn a_standby_that_stops_following_is_promoted() {
 fn a_lone_pod_is_told_of_its_absence() {
     let old = with(&[("/spec/numberOfInstances", json!(1))]);
     let new = with(&[("/spec/numberOfInstances", json!(1)), ("/spec/dockerImage", json!("spilo:next"))]);
-    let changes = plan(&typed(old), &typed(new), &OperatorConfig::default());
+    let changes = plan(&typed(old), &typed(new), &OperatorConfig::default(), None);
     assert_eq!(changes[0].message, "the only pod is recreated; the database is down meanwhile");
+}
+
+/// What is said of a change on a Thursday, of clusters that may be disturbed on Sundays.
+fn on_a_thursday(changes: &[(&str, Value)], outside: &[Disruption]) -> Vec<String> {
+    let mut config = OperatorConfig::default();
+    config.general.maintenance_windows = vec!["Sun:02:00-04:00".parse().unwrap()];
+    config.general.outside_maintenance_windows = outside.to_vec();
+    let thursday = "2026-01-01T12:00:00Z".parse().unwrap();
+    let lines = plan(&typed(base()), &typed(with(changes)), &config, Some(thursday));
+    lines.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_the_rollout_holds_back_is_told_with_its_window() {
+    let image: &[_] = &[("/spec/dockerImage", json!("spilo:next"))];
+    let rolling = "spec.dockerImage: rolling update of 3 pods, replicas first, then a switchover";
+    assert_eq!(on_a_thursday(image, &[]), [format!("{rolling}; waits for the window Sun:02:00-04:00 UTC")]);
+    assert_eq!(
+        on_a_thursday(image, &[Disruption::RecreateReplica]),
+        [rolling, "spec.dockerImage: the switchover waits for the window Sun:02:00-04:00 UTC"]
+    );
+    let both = [Disruption::RecreateReplica, Disruption::Switchover];
+    assert_eq!(on_a_thursday(image, &both), [rolling]);
+    let restart: &[_] = &[("/spec/postgresql/parameters/max_connections", json!("200"))];
+    assert_eq!(
+        on_a_thursday(restart, &both).concat(),
+        "spec.postgresql.parameters[max_connections]: PostgreSQL restarts in every pod, replicas first\
+         spec.postgresql.parameters[max_connections]: waits for the window Sun:02:00-04:00 UTC"
+    );
+    let quiet: &[_] =
+        &[("/spec/postgresql/parameters/work_mem", json!("5MB")), ("/spec/numberOfInstances", json!(4))];
+    assert!(on_a_thursday(quiet, &[]).iter().all(|line| !line.contains("waits")), "nobody is disturbed");
+    let lifted: &[_] = &[image[0].clone(), ("/spec/maintenanceWindows", json!(["00:00-23:59"]))];
+    assert_eq!(on_a_thursday(lifted, &[]), [rolling], "the new manifest's windows count, and they are open");
+}
+
+#[test]
+fn clusters_that_wait_for_their_windows_are_counted() {
+    let windows = ["Sun:02:00-04:00", "Mon:02:00-04:00", "Tue:02:00-04:00"];
+    let own = [("/metadata/name", json!("acid-1")), ("/spec/maintenanceWindows", json!(windows))];
+    let manifests = [typed(base()), typed(with(&own))];
+    let old = OperatorConfig::default();
+    let mut new = old.clone();
+    new.general.docker_image = "spilo:next".into();
+    let lines = |manifests: &[Postgresql]| plan_configuration(&old, &new, manifests, None)[0].message.clone();
+    assert_eq!(
+        lines(&manifests),
+        "rolling update of 2 clusters (6 pods), 1 of them in maintenance windows; first: default/acid-demo, default/acid-1"
+    );
+    assert_eq!(
+        lines(&manifests[1..]),
+        "rolling update of 1 cluster (3 pods), in maintenance windows; first: default/acid-1"
+    );
+    let image = with(&[own[0].clone(), own[1].clone(), ("/spec/dockerImage", json!("spilo:next"))]);
+    let changes = plan(&manifests[1], &typed(image), &old, None);
+    assert_eq!(changes.last().unwrap().message, "waits for the window Sun:02:00-04:00 UTC, or one of 2 more");
+}
+
+#[test]
+fn a_new_member_takes_over_before_the_old_one_is_recreated() {
+    let old = with(&[("/spec/numberOfInstances", json!(1))]);
+    let new = with(&[
+        ("/spec/numberOfInstances", json!(2)),
+        ("/spec/dockerImage", json!("spilo:next")),
+        ("/spec/postgresql/parameters/max_connections", json!("200")),
+    ]);
+    let lines = plan(&typed(old), &typed(new), &OperatorConfig::default(), None);
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    assert!(lines.concat().contains("a switchover, and the old pod is recreated"), "{lines:?}");
+}
+
+#[test]
+fn what_kubernetes_stores_in_the_same_form_is_no_change() {
+    let old = with(&[
+        ("/spec/sidecars", json!([{"name": "a", "image": "a:1"}])),
+        ("/spec/env", json!([{"name": "A", "value": "b"}])),
+        (
+            "/spec/additionalVolumes",
+            json!([{"name": "m", "mountPath": "/m", "volumeSource": {"nfs": {"server": "s", "path": "/"}}}]),
+        ),
+    ]);
+    let same = with(&[
+        ("/spec/volume/size", json!("10240Mi")),
+        (
+            "/spec/resources",
+            json!({"requests": {"cpu": "1000m", "memory": "1024Mi"}, "limits": {"cpu": "2.0", "memory": "2048Mi"}}),
+        ),
+        ("/spec/sidecars", json!([{"name": "a", "image": "a:1", "env": [], "ports": [], "command": []}])),
+        ("/spec/env", json!([{"name": "A", "value": "b"}])),
+        (
+            "/spec/additionalVolumes",
+            json!([{"name": "m", "mountPath": "/m", "subPath": "", "targetContainers": [],
+            "volumeSource": {"nfs": {"server": "s", "path": "/", "readOnly": false}}}]),
+        ),
+        ("/spec/tolerations", json!([])),
+        ("/spec/nodeAffinity", json!({"preferredDuringSchedulingIgnoredDuringExecution": []})),
+        ("/spec/topologySpreadConstraints", json!([])),
+        ("/spec/initContainers", json!([])),
+    ]);
+    assert_eq!(plan(&typed(old), &typed(same), &OperatorConfig::default(), None), []);
 }
 
 #[test]
@@ -369,7 +470,7 @@ fn an_option_of_the_operator_is_counted_over_all_clusters() {
     new.general.workers = 3;
     new.patroni.enable_patroni_failsafe_mode = !old.patroni.enable_patroni_failsafe_mode;
     let lines: Vec<String> =
-        plan_configuration(&old, &new, &manifests).iter().map(ToString::to_string).collect();
+        plan_configuration(&old, &new, &manifests, None).iter().map(ToString::to_string).collect();
     assert_eq!(
         lines,
         [

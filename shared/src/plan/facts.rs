@@ -4,14 +4,15 @@
 //! objects, the fingerprints of pods, the patch of Patroni's configuration, the plan of the roles. The surprise: a
 //! difference that only a new cluster would read (`initdb`, `clone`) changes the StatefulSet and yet nothing.
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::Value;
 
 use crate::annotations::APPLIED;
 use crate::api::Postgresql;
 use crate::build::{Resources, build};
-use crate::cluster::{Cluster, References};
-use crate::config::OperatorConfig;
+use crate::cluster::{Cluster, References, Windows};
+use crate::config::{Disruption, OperatorConfig};
 use crate::patroni::{AppliedKeys, Cost, DynamicConfig, lowered, patch, settings};
 use crate::roles::catalog::{Catalog, ExistingDatabase, ExistingRole, Membership};
 use crate::roles::{
@@ -74,12 +75,27 @@ pub(super) struct Facts {
     pub(super) version: Option<(PostgresVersion, PostgresVersion)>,
     /// How many members there are before and after.
     pub(super) members: (i32, i32),
+    /// How many there are before and after the whole update that this is a part of.
+    pub(super) update: (i32, i32),
     /// Volumes of another size.
     pub(super) size: Option<(String, String)>,
     /// Volumes go with the members that go.
     pub(super) deletes_volumes: bool,
     /// The cluster stops following another one.
     pub(super) promoted: bool,
+    /// What of it waits for a maintenance window.
+    pub(super) waits: Option<Waits>,
+}
+
+/// What waits for a maintenance window.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Waits {
+    /// The steps that wait.
+    pub(super) steps: Vec<Disruption>,
+    /// Whether others of the same change do not.
+    pub(super) others_do_not: bool,
+    /// The windows.
+    pub(super) windows: Windows,
 }
 
 impl Facts {
@@ -164,6 +180,42 @@ impl Facts {
             self.kept = kept(old, new);
         }
         self.kept.extend(kept_databases(old, new));
+    }
+
+    /// As they are in the update from one side to the other: members that come or go decide who is recreated and who takes
+    /// over, and by the new side's policy some steps may have to wait for a window.
+    pub(super) fn within(mut self, before: &Side, after: &Side, now: Option<Timestamp>) -> Self {
+        let policy = after.cluster.policy();
+        self.update = (before.members(), after.members());
+        let all = self.disruptions();
+        let held = |step: &Disruption| policy.waits_for(*step, now).is_some();
+        let steps: Vec<Disruption> = all.iter().copied().filter(held).collect();
+        let others_do_not = steps.len() < all.len();
+        self.waits =
+            (!steps.is_empty()).then(|| Waits { steps, others_do_not, windows: policy.windows.clone() });
+        self
+    }
+
+    /// The steps that disturb those who use the database, in the order in which they are taken.
+    fn disruptions(&self) -> Vec<Disruption> {
+        let mut steps = Vec::new();
+        let (before, after) = self.update;
+        if before.min(after) > 0 {
+            let recreates = !self.pods.is_empty();
+            if self.restarts() && !recreates {
+                steps.push(Disruption::Restart);
+            }
+            if recreates && before.min(after) > 1 {
+                steps.push(Disruption::RecreateReplica);
+            }
+            if recreates {
+                steps.push(Disruption::Switchover);
+            }
+        }
+        if self.version.is_some_and(|(from, to)| from < to) {
+            steps.push(Disruption::MajorUpgrade);
+        }
+        steps
     }
 
     /// Whether Postgres restarts for a setting.

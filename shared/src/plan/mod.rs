@@ -67,6 +67,14 @@ pub struct Change {
     pub message: String,
 }
 
+impl Change {
+    /// The change with a message that fits its line.
+    pub(crate) fn fitting(self) -> Self {
+        let message = words::shortened(&self.message, room_beside(&self.field));
+        Self { message, ..self }
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = self.field.as_str().len() + ": ".len() + self.message.len() <= LONGEST_LINE;

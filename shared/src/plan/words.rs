@@ -4,7 +4,8 @@
 //! 120 characters fits most terminals, so what has no room gets a line of its own, and lists end with how many more there
 //! are.
 
-use crate::config::{MajorVersionUpgradeMode, OperatorConfig, StorageResizeMode};
+use crate::cluster::Windows;
+use crate::config::{Disruption, MajorVersionUpgradeMode, OperatorConfig, StorageResizeMode};
 use crate::roles::{ContentStatement, RoleName, Statement};
 
 use super::facts::Facts;
@@ -22,6 +23,7 @@ pub(super) fn sentences(facts: &Facts, config: &OperatorConfig, room: usize) -> 
         patroni(facts),
         sql(facts),
         objects(facts),
+        waits(facts),
     ];
     let mut parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() {
@@ -107,12 +109,37 @@ fn pods(facts: &Facts) -> Option<String> {
         let waits = "a pod takes the new image when it is next recreated (enable_lazy_spilo_upgrade)";
         return facts.lazy_image.then(|| waits.to_owned());
     }
-    let (before, after) = facts.members;
-    Some(match before.min(after) {
-        0 => return None,
-        1 => "the only pod is recreated; the database is down meanwhile".to_owned(),
-        pods => format!("rolling update of {pods} pods, replicas first, then a switchover"),
+    let (before, after) = facts.update;
+    Some(match (before.min(after), after) {
+        (0, _) => return None,
+        (1, 1) => "the only pod is recreated; the database is down meanwhile".to_owned(),
+        (1, _) => "once a new member streams, a switchover, and the old pod is recreated".to_owned(),
+        (pods, _) => format!("rolling update of {pods} pods, replicas first, then a switchover"),
     })
+}
+
+/// What the rollout holds back, and until when.
+fn waits(facts: &Facts) -> Option<String> {
+    let waits = facts.waits.as_ref()?;
+    let windows = match &waits.windows {
+        Windows::Only(all) if all.len() > 2 => {
+            let first = all.first()?;
+            format!("window {first} UTC, or one of {} more", all.len() - 1)
+        }
+        windows => format!("window {windows}"),
+    };
+    if !waits.others_do_not {
+        return Some(format!("waits for the {windows}"));
+    }
+    let step = |step: &Disruption| match step {
+        Disruption::Restart => "the restart",
+        Disruption::RecreateReplica => "recreating replicas",
+        Disruption::Switchover => "the switchover",
+        Disruption::MajorUpgrade => "the upgrade",
+    };
+    let steps: Vec<&str> = waits.steps.iter().map(step).collect();
+    let verb = if steps.len() == 1 { "waits" } else { "wait" };
+    Some(format!("{} {verb} for the {windows}", steps.join(" and ")))
 }
 
 fn set(facts: &Facts) -> Option<String> {
@@ -131,7 +158,8 @@ fn set(facts: &Facts) -> Option<String> {
 }
 
 fn patroni(facts: &Facts) -> Option<String> {
-    let plural = facts.members.0.min(facts.members.1) > 1;
+    // A new member starts before the others restart, and then waits for a restart as they do.
+    let plural = facts.update.1 > 1;
     if facts.effect() >= Effect::RollingUpdate && !facts.pods.is_empty() {
         return None; // every pod restarts anyway
     }
@@ -234,16 +262,17 @@ fn objects(facts: &Facts) -> Option<String> {
             objects.iter().map(|object| format!("{} {}", object.kind.as_str(), object.name)).collect();
         listed(&names)
     };
+    let verb = |objects: &[ObjectName]| if objects.len() == 1 { "is" } else { "are" };
     let quiet = facts.effect() > Effect::Patch || facts.members.0 != facts.members.1;
     if quiet || (facts.objects.is_empty() && facts.removed.is_empty()) {
         return None;
     }
     let mut parts = Vec::new();
     if !facts.objects.is_empty() {
-        parts.push(format!("{} is updated", names(&facts.objects)));
+        parts.push(format!("{} {} updated", names(&facts.objects), verb(&facts.objects)));
     }
     if !facts.removed.is_empty() {
-        parts.push(format!("{} is no longer wanted", names(&facts.removed)));
+        parts.push(format!("{} {} no longer wanted", names(&facts.removed), verb(&facts.removed)));
     }
     parts.push("no pod restarts".to_owned());
     Some(parts.join(", "))
@@ -258,7 +287,8 @@ fn listed(items: &[String]) -> String {
     }
 }
 
-fn shortened(text: &str, room: usize) -> String {
+/// A text that fits.
+pub(super) fn shortened(text: &str, room: usize) -> String {
     if text.len() <= room {
         return text.to_owned();
     }

@@ -27,6 +27,8 @@ pub mod team;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::field::FieldError;
+
 pub use catalog::Catalog;
 pub use contents::{ContentStatement, Contents};
 pub use desired::desired;
@@ -137,6 +139,8 @@ pub enum Skipped {
     UnknownOwner(Database),
     /// A role of a prepared database whose name PostgreSQL would refuse or cut.
     UnfitName(String),
+    /// A part of the manifest that cannot be read, and has been stored before anybody checked it.
+    Unreadable(FieldError),
 }
 
 impl fmt::Display for Skipped {
@@ -149,6 +153,7 @@ impl fmt::Display for Skipped {
             Self::UnfitName(name) => {
                 write!(f, "role {name} is not made: PostgreSQL keeps 63 bytes of a name")
             }
+            Self::Unreadable(error) => write!(f, "{error}; it is left out"),
         }
     }
 }

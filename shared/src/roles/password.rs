@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::name::RoleName;
 
-/// The rounds PostgreSQL uses when it makes a verifier itself.
+/// The rounds PostgreSQL uses when it makes a verifier itself and `scram_iterations` does not say otherwise.
 pub const ITERATIONS: u32 = 4096;
 
 /// The most rounds a stored verifier is checked with: someone who can set a verifier must not be able to stop us.
@@ -33,13 +33,27 @@ pub struct Passwords {
 }
 
 /// The `password_encryption` of a cluster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// `scram-sha-256`, the default.
-    #[default]
-    Scram,
+    /// `scram-sha-256`, the default, with so many rounds (`scram_iterations`).
+    Scram(u32),
     /// `md5`, for clients that know nothing else.
     Md5,
+}
+
+impl Default for Encryption {
+    fn default() -> Self {
+        Self::Scram(ITERATIONS)
+    }
+}
+
+impl Encryption {
+    /// SCRAM with the rounds that the parameter `scram_iterations` asks for. More than we would check are not made: such
+    /// a verifier would look wrong at every look.
+    pub fn scram(iterations: Option<&str>) -> Self {
+        let asked = iterations.and_then(|text| text.trim().parse::<u32>().ok());
+        Self::Scram(asked.unwrap_or(ITERATIONS).clamp(1, MAX_ITERATIONS))
+    }
 }
 
 /// A password and the salt for a new verifier, should one be needed.
@@ -74,7 +88,7 @@ impl Credential {
     /// A new verifier for role `name`.
     pub fn verifier(&self, encryption: Encryption, name: &RoleName) -> Verifier {
         Verifier::recognise(&self.password).unwrap_or_else(|| match encryption {
-            Encryption::Scram => Verifier::scram(&self.password, &self.salt, ITERATIONS),
+            Encryption::Scram(iterations) => Verifier::scram(&self.password, &self.salt, iterations),
             Encryption::Md5 => Verifier::md5(&self.password, name),
         })
     }
@@ -240,6 +254,20 @@ mod tests {
     }
 
     #[test]
+    fn a_new_verifier_has_the_rounds_that_the_cluster_asks_for_within_what_is_checked() {
+        let rounds = |asked| {
+            let made = credential("pencil").verifier(Encryption::scram(asked), &user());
+            made.as_str().split([':', '$']).nth(1).unwrap().to_owned()
+        };
+        assert_eq!(rounds(Some("3")), "3");
+        for unread in [None, Some("many"), Some("-1")] {
+            assert_eq!(rounds(unread), "4096", "{unread:?}");
+        }
+        assert_eq!(Encryption::scram(Some("2147483647")), Encryption::Scram(MAX_ITERATIONS));
+        assert_eq!(Encryption::scram(Some("0")), Encryption::Scram(1));
+    }
+
+    #[test]
     fn md5_includes_the_name_of_the_role() {
         let stored = Verifier::stored("md520c46e3762c864548e296b33c3406aa9".to_owned());
         assert_eq!(Verifier::md5("pencil", &user()), stored);
@@ -261,11 +289,11 @@ mod tests {
     fn a_password_that_is_a_verifier_is_sent_as_it_is() {
         let md5 = Verifier::md5("pencil", &user());
         for verifier in [rfc_verifier(), md5.as_str().to_owned()] {
-            let made = credential(&verifier).verifier(Encryption::Scram, &user());
+            let made = credential(&verifier).verifier(Encryption::default(), &user());
             assert_eq!(made.as_str(), verifier);
             assert!(credential(&verifier).fits(&made, &user()));
         }
-        let only_looks_like_one = credential("md5ish").verifier(Encryption::Scram, &user());
+        let only_looks_like_one = credential("md5ish").verifier(Encryption::default(), &user());
         assert!(only_looks_like_one.as_str().starts_with("SCRAM-SHA-256$4096:"));
     }
 

@@ -191,7 +191,7 @@ mod tests {
     fn passwords(roles: &[&str]) -> Passwords {
         let credential = Credential { password: "secret".to_owned(), salt: [9; 16], proven: None };
         let of = roles.iter().map(|role| (name(role), credential.clone())).collect();
-        Passwords { encryption: Encryption::Scram, of }
+        Passwords { encryption: Encryption::default(), of }
     }
 
     /// The plan as logs show it; every role but `secretless` has the password `secret`.

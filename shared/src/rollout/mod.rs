@@ -26,6 +26,7 @@ pub use upgrade::{Aftermath, aftermath, trouble};
 use crate::annotations::{EVENT_STREAMS, FINGERPRINT, PATRONI_KEYS};
 use crate::build::Resources;
 use crate::cluster::Cluster;
+use crate::config::Disruption;
 use crate::names;
 use crate::observed::{Observed, ObservedPod, ObservedStatefulSet};
 use crate::patroni::{self, AppliedKeys, DynamicConfig};
@@ -152,10 +153,9 @@ impl<'a> Look<'a> {
         reasons
     }
 
-    /// What an update that can wait has to wait for, if anything.
-    fn held_back_by(&self) -> Option<WaitReason> {
-        let windows = &self.cluster.policy.windows;
-        if !windows.are_open(self.now) {
+    /// What a step of an update has to wait for, if anything.
+    fn held_back_by(&self, step: Disruption) -> Option<WaitReason> {
+        if let Some(windows) = self.cluster.policy.waits_for(step, Some(self.now)) {
             return Some(WaitReason::Window(windows.to_string()));
         }
         self.seen.fleet_is_busy.then_some(WaitReason::Turn)
@@ -163,7 +163,13 @@ impl<'a> Look<'a> {
 
     /// Why a pod has to be recreated now: nothing that can wait and has to, but always what a person asks for.
     fn outdated_now(&self, pod: &ObservedPod) -> Vec<&'static str> {
-        if pod.marked || self.held_back_by().is_none() { self.outdated(pod) } else { Vec::new() }
+        let held_back = self.held_back_by(self.recreation_of(pod)).is_some();
+        if pod.marked || !held_back { self.outdated(pod) } else { Vec::new() }
+    }
+
+    /// What it takes to recreate a pod.
+    fn recreation_of(&self, pod: &ObservedPod) -> Disruption {
+        if self.leads(pod) { Disruption::Switchover } else { Disruption::RecreateReplica }
     }
 
     /// Whether a pod leads, as Patroni says.

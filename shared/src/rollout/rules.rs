@@ -17,12 +17,13 @@
 //! 12 volumes grow                                   wait for the storage driver
 //! ```
 //!
-//! Held back is what an update asks for: 7, 8, 10, and 9 for an outdated primary. A drained node, a member that is to go
+//! Held back is what an update asks for: 7, 8, 10, and 9 for an outdated primary, each by its own kind (`Disruption`). A drained node, a member that is to go
 //! and a pod that somebody marked do not wait for windows: the node will not, and the others are what a person asks
 //! for now.
 
 use std::time::Duration;
 
+use crate::config::Disruption;
 use crate::observed::ObservedPod;
 use crate::patroni::{self, Member};
 
@@ -126,7 +127,7 @@ fn members_stream(look: &Look<'_>) -> Option<Step> {
 }
 
 fn pending_restart(look: &Look<'_>) -> Option<Step> {
-    if look.held_back_by().is_some() {
+    if look.held_back_by(Disruption::Restart).is_some() {
         return None;
     }
     let members = &look.seen.patroni.as_ref()?.members;
@@ -202,18 +203,17 @@ fn primary_moves(look: &Look<'_>) -> Option<Step> {
 }
 
 fn upgrade_is_due(look: &Look<'_>) -> Option<Step> {
-    let due = look.upgrade_is_due() && look.held_back_by().is_none();
+    let due = look.upgrade_is_due() && look.held_back_by(Disruption::MajorUpgrade).is_none();
     due.then(|| look.upgrade()).flatten()
 }
 
 fn held_back(look: &Look<'_>) -> Option<Step> {
-    let reason = look.held_back_by()?;
-    let outdated = look.expected().flatten().any(|pod| !look.outdated(pod).is_empty());
+    let outdated = look.expected().flatten().filter(|pod| !look.outdated(pod).is_empty());
+    let outdated = outdated.map(|pod| look.recreation_of(pod));
     let members = look.seen.patroni.iter().flat_map(|view| &view.members.members);
-    let pending = members.into_iter().any(|member| waits(look, member));
-    if !(outdated || pending || look.upgrade_is_due()) {
-        return None;
-    }
+    let pending = members.filter(|member| waits(look, member)).map(|_| Disruption::Restart);
+    let upgrade = look.upgrade_is_due().then_some(Disruption::MajorUpgrade);
+    let reason = outdated.chain(pending).chain(upgrade).find_map(|step| look.held_back_by(step))?;
     let opening = look.cluster.policy.windows.next_opening(look.now).filter(|_| reason != WaitReason::Turn);
     Some(match opening {
         Some(until) => Step::Wait { reason, until },

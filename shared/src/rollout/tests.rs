@@ -10,7 +10,7 @@ use super::*;
 use crate::api::Postgresql;
 use crate::build::build;
 use crate::cluster::References;
-use crate::config::OperatorConfig;
+use crate::config::{Disruption, OperatorConfig};
 use crate::observed::{PatroniView, PodIdentity, Stranger};
 use crate::plan::pod_template::fingerprint;
 
@@ -344,9 +344,35 @@ fn a_single_member_on_a_drained_node_is_made_anew_elsewhere() {
 
 /// A cluster of two that may be disturbed on Sundays only. `NOW` is a Thursday.
 fn on_sundays() -> Story {
+    on_sundays_but_for(&[])
+}
+
+/// The same, but for steps that may be taken at any time.
+fn on_sundays_but_for(steps: &[Disruption]) -> Story {
     let mut config = OperatorConfig::default();
     config.general.maintenance_windows = vec!["Sun:02:00-04:00".parse().unwrap()];
+    config.general.outside_maintenance_windows = steps.to_vec();
     Story::with(2, &config)
+}
+
+#[test]
+fn a_step_that_needs_no_window_is_taken_and_the_others_wait() {
+    const HELD_BACK: &str = "an update waits for the maintenance window Sun:02:00-04:00 UTC";
+    let mut story = on_sundays_but_for(&[Disruption::RecreateReplica]);
+    (0..2).for_each(|ordinal| story.outdated(ordinal));
+    assert_eq!(story.step(), "recreate demo-1");
+    let mut story = on_sundays_but_for(&[Disruption::RecreateReplica]);
+    story.outdated(0);
+    assert_eq!(story.step(), HELD_BACK, "the switchover waits");
+    let mut story = on_sundays_but_for(&[Disruption::Switchover]);
+    story.outdated(0);
+    assert_eq!(story.step(), "switchover demo-0 to demo-1");
+    let mut story = on_sundays_but_for(&[Disruption::Restart]);
+    story.member(1, |member| member.pending_restart = true);
+    assert_eq!(story.step(), "restart demo-1");
+    story.member(1, |member| member.pending_restart = false);
+    story.outdated(1);
+    assert_eq!(story.step(), HELD_BACK);
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(crate) const KEYS: &[(&str, &str, &str, &str)] = &[
     ("repair_period", "90s", "", r#""1m30s""#),
     ("enable_maintenance_windows", "false", "", "false"),
     ("maintenance_windows", "Sat:02:00-04:00,01:00-02:00", "", r#"["Sat:02:00-04:00","01:00-02:00"]"#),
+    ("outside_maintenance_windows", "restart,switchover", "", r#"["restart","switchover"]"#),
     ("min_instances", "2", "", "2"),
     ("max_instances", "5", "", "5"),
     ("ignore_instance_limits_annotation_key", "ignore-instances", "", r#""ignore-instances""#),

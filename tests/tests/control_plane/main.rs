@@ -15,6 +15,7 @@ mod manifests;
 mod offline;
 mod operator;
 mod rules;
+mod stored_form;
 mod streams;
 mod takeover;
 mod terminal;
@@ -57,6 +58,7 @@ const STORIES: &[(&str, Story)] = stories![
     adoption::applying_ours_over_upstreams_changes_no_specification,
     takeover::what_upstream_wrote_and_nobody_wants_disappears_and_no_pod_is_outdated,
     takeover::a_variable_that_upstream_wrote_and_nobody_wants_makes_its_pods_outdated,
+    stored_form::what_kubernetes_writes_in_another_way_is_applied_once,
     streams::event_streams_are_made_adopted_and_removed,
     upstream::what_upstream_shows_as_examples_is_accepted,
 ];

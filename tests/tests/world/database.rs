@@ -12,6 +12,8 @@ use shared::roles::former::MARK;
 use shared::roles::{RoleFlags, Statement};
 use tests::fake_api::When;
 
+use crate::contents;
+
 /// What is told to whoever listens: before and after statements are run.
 pub(crate) type Listener = Arc<dyn Fn(&str, When) + Send + Sync>;
 
@@ -19,10 +21,20 @@ pub(crate) type Listener = Arc<dyn Fn(&str, When) + Send + Sync>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Servers {
     pub(crate) catalogs: BTreeMap<String, Catalog>,
+    /// What is inside each database of a server.
+    pub(crate) contents: BTreeMap<(String, String), Existing>,
     /// Statements that were run, without passwords.
     pub(crate) statements: Vec<String>,
     /// Statements that contain this text are refused.
     pub(crate) refuses: Option<String>,
+}
+
+impl Servers {
+    /// What is inside a database.
+    fn inside(&mut self, at: &Endpoint) -> &mut Existing {
+        let place = (at.server_name.clone(), at.database.clone());
+        self.contents.entry(place).or_insert_with(contents::fresh)
+    }
 }
 
 /// The port.
@@ -38,9 +50,9 @@ impl Database for Databases {
         async move { Ok(catalog) }.boxed()
     }
 
-    /// The stories' manifests ask for nothing inside databases, and `execute` refuses to make anything there.
-    fn contents<'a>(&'a self, _: &'a Endpoint) -> BoxFuture<'a, Result<Existing, DatabaseError>> {
-        async move { Ok(Existing::default()) }.boxed()
+    fn contents<'a>(&'a self, at: &'a Endpoint) -> BoxFuture<'a, Result<Existing, DatabaseError>> {
+        let existing = self.servers.lock().unwrap().inside(at).clone();
+        async move { Ok(existing) }.boxed()
     }
 
     fn run<'a>(
@@ -55,8 +67,14 @@ impl Database for Databases {
             for statement in statements {
                 let refused =
                     servers.refuses.as_ref().is_some_and(|text| statement.redacted().contains(text));
-                let catalog = servers.catalogs.entry(at.server_name.clone()).or_insert_with(fresh);
-                let run = if refused { Err("not today") } else { execute(catalog, statement) };
+                let run = match statement {
+                    _ if refused => Err("not today"),
+                    Statement::Inside(statement) => contents::execute(servers.inside(at), statement),
+                    statement => {
+                        let catalog = servers.catalogs.entry(at.server_name.clone()).or_insert_with(fresh);
+                        execute(catalog, statement)
+                    }
+                };
                 match run {
                     Ok(()) => servers.statements.push(statement.redacted()),
                     Err(why) => {
@@ -122,7 +140,7 @@ fn execute(catalog: &mut Catalog, statement: &Statement) -> Result<(), &'static 
         Statement::MarkRole { name } => {
             catalog.roles.get_mut(name).ok_or(missing)?.comment = Some(MARK.to_owned());
         }
-        Statement::Inside(_) => return Err("nothing is kept inside databases here"),
+        Statement::Inside(_) => return Err("of another database"),
         Statement::SetParameter { role, parameter, value } => {
             let role = catalog.roles.get_mut(role).ok_or(missing)?;
             role.parameters.insert(parameter.clone(), value.to_text());

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may be blunt")]
 
+mod accuracy;
+mod contents;
 mod crash_points;
 mod database;
 mod delete;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use shared::config::Disruption;
 use tests::simulation::patroni::Version;
 
 use crate::world::{World, manifest};
@@ -150,6 +151,49 @@ async fn an_image_that_cannot_be_pulled_stops_at_one_replica_and_reverting_it_he
     world.settle().await;
     assert_eq!(world.acts(), ["recreate demo-1", "recreate demo-1"]);
     assert_eq!(world.word(), "Running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_flag_and_one_bad_name_of_long_ago_are_told_and_hold_nothing_up() {
+    let mut old = manifest(2);
+    old["spec"]["users"]["broken"] = json!(["superuserr"]);
+    old["spec"]["databases"] = json!({"app": "app", "": "app"});
+    let mut world = World::empty();
+    world.start("operator");
+    world.apply(old);
+    world.pass(60).await;
+    let told = world.status()["conditions"][0]["message"].as_str().unwrap().to_owned();
+    for part in ["spec.users[broken]: ", "spec.databases[]: "] {
+        assert!(told.contains(part), "{part} is not in: {told}");
+    }
+    assert_ne!(world.word(), "Invalid");
+    let roles = world.servers.lock().unwrap().catalogs["demo.default.svc"].roles.clone();
+    assert!(roles.contains_key(&"app".parse().unwrap()) && !roles.contains_key(&"broken".parse().unwrap()));
+    world.patch(json!({"dockerImage": "spilo:2"}));
+    world.pass(120).await;
+    assert_eq!(world.acts(), ["recreate demo-1", "switchover demo-0 to demo-1", "recreate demo-0"]);
+    world.patch(json!({"users": {"broken": null}, "databases": {"": null}}));
+    world.settle().await;
+    assert_eq!(world.word(), "Running", "{:#}", world.status());
+}
+
+#[tokio::test(start_paused = true)]
+async fn outside_its_window_a_cluster_recreates_what_may_be_and_hands_over_when_the_window_opens() {
+    let mut windowed = manifest(2);
+    windowed["spec"]["maintenanceWindows"] = json!(["00:30-01:00"]);
+    let world = World::with(windowed).await;
+    world.configure(|config| {
+        config.general.outside_maintenance_windows = vec![Disruption::RecreateReplica];
+    });
+    world.patch(json!({"dockerImage": "spilo:2"}));
+    world.pass(300).await;
+    assert_eq!(world.acts(), ["recreate demo-1"]);
+    assert_eq!(world.word(), "Running");
+    let told = world.status()["conditions"][0]["message"].as_str().unwrap().to_owned();
+    assert_eq!(told, "an update waits for the maintenance window 00:30-01:00 UTC");
+    world.pass(1800).await;
+    world.settle().await;
+    assert_eq!(world.acts(), ["recreate demo-1", "switchover demo-0 to demo-1", "recreate demo-0"]);
 }
 
 #[tokio::test(start_paused = true)]

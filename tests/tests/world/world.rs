@@ -81,7 +81,7 @@ pub(crate) fn configuration() -> OperatorConfig {
     config
 }
 
-/// A manifest as a user would write it.
+/// A manifest as a user would write it. A password costs one round, so that stories are short.
 pub(crate) fn manifest(members: i32) -> Value {
     serde_saphyr::from_str(&format!(
         "
@@ -93,7 +93,7 @@ pub(crate) fn manifest(members: i32) -> Value {
           numberOfInstances: {members}
           volume: {{size: 1Gi}}
           dockerImage: spilo:1
-          postgresql: {{version: '17'}}
+          postgresql: {{version: '17', parameters: {{scram_iterations: '1'}}}}
           users: {{app: []}}
           databases: {{app: app}}
         "
@@ -267,6 +267,13 @@ impl World {
 
     /// Lets time pass until nothing has happened for a while, other than events for people.
     pub(crate) async fn settle(&self) {
+        if !self.comes_to_rest().await {
+            panic!("the world does not settle; status: {:#}; acts: {:#?}", self.status(), self.acts());
+        }
+    }
+
+    /// As [`settle`](Self::settle); whether it did.
+    pub(crate) async fn comes_to_rest(&self) -> bool {
         let (mut quiet, mut last) = (0, self.changes());
         for _ in 0..PATIENCE {
             self.pass(1).await;
@@ -274,10 +281,15 @@ impl World {
             quiet = if now == last { quiet + 1 } else { 0 };
             last = now;
             if quiet >= QUIET && !self.is_busy() {
-                return;
+                return true;
             }
         }
-        panic!("the world does not settle; status: {:#}; acts: {:#?}", self.status(), self.acts());
+        false
+    }
+
+    /// A copy of everything but the operators.
+    pub(crate) fn saved(&self) -> Saved {
+        save(&self.parts(), "saved")
     }
 
     /// Whether the operator has said that it is at work.

@@ -67,6 +67,7 @@ impl World {
             secrets: self.secrets.of(namespace),
             config_maps: self.config_maps.of(namespace),
             clusters: self.clusters.of(namespace),
+            now: None,
         }
     }
 

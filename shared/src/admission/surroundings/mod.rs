@@ -15,6 +15,7 @@ mod storage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{LimitRangeItem, PodSpec};
 use kube::ResourceExt;
 
@@ -50,6 +51,8 @@ pub struct Surroundings {
     pub config_maps: Option<Named<()>>,
     /// The manifests of the namespace.
     pub clusters: Option<Named<StoredManifest>>,
+    /// The time; decides what waits for a maintenance window.
+    pub now: Option<Timestamp>,
 }
 
 /// What a StorageClass can do.

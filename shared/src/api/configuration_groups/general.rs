@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::formats::{GoDuration, InstanceBound, MaintenanceWindows};
+use super::modes::Disruption;
 use crate::api::MaintenanceWindow;
 
 /// Settings that belong to no group.
@@ -50,6 +51,9 @@ pub struct General {
     /// Windows (UTC) of clusters whose manifest has none, for example `Sat:02:00-04:00` or `01:00-06:00`.
     #[serde(with = "MaintenanceWindows")]
     pub maintenance_windows: Vec<MaintenanceWindow>,
+    /// Steps of an update that are taken outside maintenance windows, too: `restart`, `recreate_replica`, `switchover`,
+    /// `major_upgrade`. All but the last of them is upstream's way. Not known to upstream.
+    pub outside_maintenance_windows: Vec<Disruption>,
     /// Fewest instances of a cluster, whatever its manifest says; -1: no bound.
     #[serde(with = "InstanceBound")]
     pub min_instances: Option<i32>,
@@ -88,6 +92,7 @@ impl Default for General {
             repair_period: Duration::from_mins(5),
             enable_maintenance_windows: true,
             maintenance_windows: Vec::new(),
+            outside_maintenance_windows: Vec::new(),
             min_instances: None,
             max_instances: None,
             ignore_instance_limits_annotation_key: None,

@@ -29,7 +29,7 @@ pub use general::General;
 pub use kubernetes::{ClaimRetention, InfrastructureRole, Kubernetes};
 pub use load_balancer::LoadBalancer;
 pub use modes::{
-    BackupProvider, ExternalTrafficPolicy, MajorVersionUpgradeMode, NodeReadinessLabelMerge,
+    BackupProvider, Disruption, ExternalTrafficPolicy, MajorVersionUpgradeMode, NodeReadinessLabelMerge,
     PodManagementPolicy, PoolerMode, RetentionPolicy, StorageResizeMode,
 };
 pub use names::NamespacedName;

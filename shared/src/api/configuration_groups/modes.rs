@@ -68,6 +68,18 @@ modes! {
         Parallel = "parallel",
     }
 
+    /// A step of an update that disturbs those who use the database.
+    Disruption {
+        /// PostgreSQL restarts in place, in any member.
+        #[default] Restart = "restart",
+        /// A replica's pod is recreated.
+        RecreateReplica = "recreate_replica",
+        /// The primary hands over; where it is alone, its pod is recreated.
+        Switchover = "switchover",
+        /// The data directory is upgraded to another major version.
+        MajorUpgrade = "major_upgrade",
+    }
+
     /// What becomes of persistent volume claims that a StatefulSet no longer needs.
     RetentionPolicy {
         /// They stay.

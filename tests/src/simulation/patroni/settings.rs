@@ -1,23 +1,22 @@
 //! Postgres settings as Patroni handles them: which wait for a restart, and which a replica takes from its primary.
 //!
-//! The lists are PostgreSQL's documentation, not the operator's tables.
+//! Which wait for a restart a real server has told; the rest is PostgreSQL's documentation, not the operator's tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Settings that a restart brings into force.
-const AT_START: &[&str] = &[
-    "max_connections",
-    "max_locks_per_transaction",
-    "max_prepared_transactions",
-    "max_replication_slots",
-    "max_wal_senders",
-    "max_worker_processes",
-    "track_commit_timestamp",
-    "wal_level",
-];
+/// What a real server says of its settings; the last column is when a new value is taken up.
+const TABLE: &str = include_str!("../../../../shared/settings/pg17.csv");
+
+/// Whether a restart brings the setting into force.
+fn is_at_start(name: &str) -> bool {
+    static AT_START: OnceLock<BTreeSet<&str>> = OnceLock::new();
+    let lines = || TABLE.lines().filter(|line| line.ends_with(",postmaster"));
+    AT_START.get_or_init(|| lines().filter_map(|line| line.split(',').next()).collect()).contains(name)
+}
 
 /// Settings that may not be lower on a replica than on its primary.
 const BOUND: &[&str] = &[
@@ -71,19 +70,21 @@ pub(super) fn at_start(
 
 /// What a reload brings into force.
 pub(super) fn reload(in_force: &mut BTreeMap<String, String>, wanted: &BTreeMap<String, String>) {
-    in_force.retain(|name, _| AT_START.contains(&name.as_str()) || wanted.contains_key(name));
-    let reloaded = wanted.iter().filter(|(name, _)| !AT_START.contains(&name.as_str()));
+    in_force.retain(|name, _| is_at_start(name) || wanted.contains_key(name));
+    let reloaded = wanted.iter().filter(|(name, _)| !is_at_start(name));
     in_force.extend(reloaded.map(|(name, value)| (name.clone(), value.clone())));
 }
 
 /// What waits for a restart.
 pub(super) fn waiting(in_force: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> Waiting {
-    let names = AT_START.iter().filter(|name| in_force.get(**name) != wanted.get(**name));
+    let names: BTreeSet<&String> = in_force.keys().chain(wanted.keys()).collect();
+    let names =
+        names.into_iter().filter(|name| is_at_start(name) && in_force.get(*name) != wanted.get(*name));
     let value =
         |of: &BTreeMap<String, String>, name: &str| of.get(name).cloned().unwrap_or_else(|| "?".to_owned());
     names
         .map(|name| {
-            ((*name).to_owned(), Change { old_value: value(in_force, name), new_value: value(wanted, name) })
+            (name.clone(), Change { old_value: value(in_force, name), new_value: value(wanted, name) })
         })
         .collect()
 }
