@@ -8,7 +8,9 @@
 mod adopt;
 mod candidate;
 mod nodes;
+pub mod rehearsal;
 mod rules;
+mod shelter;
 mod step;
 mod upgrade;
 
@@ -20,6 +22,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 pub use adopt::recognise;
 pub use nodes::leaving;
+pub use shelter::finds_shelter;
 pub use step::{Step, WaitReason};
 pub use upgrade::{Aftermath, aftermath, trouble};
 
@@ -164,6 +167,16 @@ impl<'a> Look<'a> {
     /// Why a pod has to be recreated now: nothing that can wait and has to, but always what a person asks for.
     fn outdated_now(&self, pod: &ObservedPod) -> Vec<&'static str> {
         if pod.marked || self.held_back_by().is_none() { self.outdated(pod) } else { Vec::new() }
+    }
+
+    /// Whether a pod is on a node that has to be left.
+    fn is_drained(&self, pod: &ObservedPod) -> bool {
+        pod.node.as_ref().is_some_and(|node| self.seen.draining_nodes.contains(node))
+    }
+
+    /// Whether a pod, once deleted, would find no node any more.
+    fn is_stranded(&self, pod: &ObservedPod) -> bool {
+        self.seen.stranded.contains(&pod.identity.name)
     }
 
     /// Whether a pod leads, as Patroni says.
