@@ -60,6 +60,8 @@ pub(super) async fn status(
         let changed = if outcome.taken.is_some() { new.clone() } else { without_step(new.clone()) };
         write(manifest, &old, &changed, ctx).await?;
         tell(manifest, &new, step, outcome, ctx).await;
+    } else if ctx.stores.holds_part_of(manifest) {
+        write(manifest, &old, &new, ctx).await?; // changes nothing, or the definition is ours by now
     }
     if let Some(word) = new.postgres_cluster_status {
         ctx.metrics.cluster_is(&place(manifest), word.as_str());

@@ -97,7 +97,7 @@ mod tests {
             changed(json!({ IAM_ROLE: "role" }), json!({}), &pod, &config),
             format!(r#"{{"{IAM_ROLE}":null}}"#)
         );
-        config.cloud.irsa_role_arn = Some("arn:aws:iam::1:role/x".into());
+        config.aws_or_gcp.irsa_role_arn = Some("arn:aws:iam::1:role/x".into());
         assert_eq!(changed(json!({ IAM_ROLE: "role" }), json!({}), &pod, &config), "{}");
     }
 }

@@ -52,6 +52,12 @@ impl Dropped {
         }
     }
 
+    /// Whether a part of a manifest's status is kept here.
+    pub(super) fn has(&self, manifest: &Postgresql) -> bool {
+        let statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        manifest.uid().is_some_and(|uid| statuses.contains_key(&uid))
+    }
+
     /// Forgets a manifest that is gone.
     pub(super) fn forget(&self, uid: &str) {
         self.statuses.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);

@@ -245,6 +245,11 @@ impl Stores {
         self.dropped.note(uid, before, patch, kept)
     }
 
+    /// Whether a part of a manifest's status is known here only.
+    pub(super) fn holds_part_of(&self, manifest: &Postgresql) -> bool {
+        self.dropped.has(manifest)
+    }
+
     /// Forgets what is kept of a manifest that is gone.
     pub(super) fn forget(&self, uid: &str) {
         self.dropped.forget(uid);
