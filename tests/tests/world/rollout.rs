@@ -296,3 +296,48 @@ async fn with_upstreams_definition_the_word_is_right_and_nothing_is_written_for_
     world.pass(2000).await;
     assert_eq!(world.status()["observedGeneration"], world.manifest()["metadata"]["generation"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_member_that_does_not_answer_keeps_no_setting_from_the_others() {
+    let world = World::with(manifest(3)).await;
+    world.nature.lock().unwrap().patroni.silent.insert("demo-1".to_owned());
+    world.patch(json!({"postgresql": {"parameters": {"work_mem": "8MB"}}}));
+    world.settle().await;
+    assert_eq!(world.acts(), ["patch configuration"]);
+    assert_eq!(world.in_force("work_mem"), ["8MB", "8MB", "8MB"]);
+    assert_eq!(world.word(), "Running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lazy_upgrade_reaches_a_pod_that_is_made_anew_and_the_rest_when_it_is_lazy_no_more() {
+    let world = World::with(manifest(2)).await;
+    world.configure(|config| config.general.enable_lazy_spilo_upgrade = true);
+    world.patch(json!({"dockerImage": "spilo:2"}));
+    world.settle().await;
+    assert!(world.acts().is_empty(), "{:?}", world.acts());
+    world.api.with(|store| {
+        store.delete(&Key::new("", "pods", "default", "demo-1"), &Deletion::default()).unwrap();
+    });
+    world.settle().await;
+    let image = |pod: &str| world.object("", "pods", pod)["spec"]["containers"][0]["image"].clone();
+    assert_eq!((image("demo-0"), image("demo-1")), (json!("spilo:1"), json!("spilo:2")));
+    world.configure(|config| config.general.enable_lazy_spilo_upgrade = false);
+    world.settle().await;
+    assert_eq!(world.acts(), ["switchover demo-0 to demo-1", "recreate demo-0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_takes_longer_than_it_may_is_told_and_the_rollout_goes_on_when_it_is_up() {
+    let world = World::with(manifest(2)).await;
+    world.configure(|config| config.timeouts.pod_label_wait_timeout = Duration::from_secs(10));
+    world.settle().await;
+    world.nature.lock().unwrap().kubelet.start = 60;
+    world.patch(json!({"dockerImage": "spilo:2"}));
+    world.pass(40).await;
+    assert_eq!(world.word(), "UpdateFailed", "{:#}", world.status());
+    assert_eq!(world.acts(), ["recreate demo-1"]);
+    world.settle().await;
+    world.pass(300).await;
+    assert_eq!(world.acts(), ["recreate demo-1", "switchover demo-0 to demo-1", "recreate demo-0"]);
+    assert_eq!(world.word(), "Running");
+}
