@@ -16,7 +16,7 @@ use shared::config::OperatorConfig;
 use tokio::sync::watch;
 
 use crate::cluster::stores::Changes;
-use crate::cluster::{error_policy, reconcile};
+use crate::cluster::{departed, error_policy, reconcile};
 use crate::context::Context;
 
 /// Events of one cluster that come within this time are one look.
@@ -29,10 +29,13 @@ pub async fn run(ctx: Context, changes: Changes, stop: impl Future<Output = ()> 
     let manifests = ctx.stores.manifests.clone();
     let all_on_configuration = every_cluster_on(ctx.config.clone(), changes.clone(), manifests.clone());
     let triggers = changes.into_stream().take_until(stop).map(Ok::<_, std::convert::Infallible>);
+    departed::resume(&ctx);
+    let ctx = Arc::new(ctx);
+    let takedowns = take_down_departed(Arc::clone(&ctx));
     let looks = applier(
         |manifest, ctx| Box::pin(reconcile(manifest, ctx)),
         error_policy,
-        Arc::new(ctx),
+        ctx,
         manifests,
         triggers,
         Config::default().concurrency(concurrency).debounce(DEBOUNCE),
@@ -40,7 +43,23 @@ pub async fn run(ctx: Context, changes: Changes, stop: impl Future<Output = ()> 
     tokio::select! {
         () = looks.for_each(async |_| {}) => {}
         () = all_on_configuration => {}
+        () = takedowns => {}
     }
+}
+
+/// Takes down clusters whose manifests went without our finalizer. Does not end: the looks do.
+async fn take_down_departed(ctx: Arc<Context>) {
+    let gone = ctx.stores.departed.clone();
+    let triggers = gone.changes.into_stream().map(Ok::<_, std::convert::Infallible>);
+    let looks = applier(
+        |manifest, ctx| Box::pin(departed::take_down(manifest, ctx)),
+        error_policy,
+        ctx,
+        gone.manifests,
+        triggers,
+        Config::default(),
+    );
+    looks.for_each(async |_| {}).await;
 }
 
 /// Queues every cluster whenever the configuration changes.

@@ -53,6 +53,7 @@ pub struct Metrics {
     steps: Family<Kind, Counter>,
     requests: Family<Request, Counter>,
     leading: Gauge,
+    without_manifest: Gauge,
 }
 
 impl Default for Metrics {
@@ -70,6 +71,9 @@ impl Default for Metrics {
         registry.register("requests", "Requests to Patroni and Postgres, by outcome", requests.clone());
         let leading = Gauge::default();
         registry.register("leading", "Whether this operator is the one that acts", leading.clone());
+        let without_manifest = Gauge::default();
+        let help = "Clusters whose manifest was missing when this operator began to act";
+        registry.register("clusters_without_manifest", help, without_manifest.clone());
         Self {
             registry: Arc::new(registry),
             reconciles,
@@ -79,6 +83,7 @@ impl Default for Metrics {
             steps,
             requests,
             leading,
+            without_manifest,
         }
     }
 }
@@ -120,6 +125,11 @@ impl Metrics {
     /// Whether this operator is the one that acts.
     pub fn leads(&self, leading: bool) {
         self.leading.set(i64::from(leading));
+    }
+
+    /// So many clusters had no manifest when this operator began to act.
+    pub fn without_manifest(&self, clusters: usize) {
+        self.without_manifest.set(i64::try_from(clusters).unwrap_or(i64::MAX));
     }
 
     /// Everything, as Prometheus reads it.

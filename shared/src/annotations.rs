@@ -25,6 +25,8 @@ pub const UPGRADED: &str = "last-major-upgrade-success";
 pub const EVENT_STREAMS: &str = "postgres-operator.acid.zalan.do/event-streams";
 /// On a Secret in another namespace: whose it is, as `namespace/name` of the cluster.
 pub const CLUSTER: &str = "postgres-operator.acid.zalan.do/cluster";
+/// On the primary's Service: the UID of a manifest that is gone. What is left of its cluster is to be taken down.
+pub const DELETED: &str = "postgres-operator.acid.zalan.do/deleted";
 /// On a manifest: which operator handles it, where several share a Kubernetes.
 pub const CONTROLLER: &str = "acid.zalan.do/controller";
 /// On the operator's configuration: keys, separated by commas, that shall change although clusters break.

@@ -94,6 +94,18 @@ pub fn secret(template: &str, user: &str, cluster: &str) -> String {
     fill(template, &values)
 }
 
+/// Whether a Secret's name can be that of some role of this cluster.
+pub fn is_secret_of(name: &str, template: &str, cluster: &str) -> bool {
+    const USER: char = '\u{1}'; // in no name
+    let shape = secret(template, &USER.to_string(), cluster);
+    match shape.split_once(USER) {
+        Some((before, behind)) => {
+            name.len() > before.len() + behind.len() && name.starts_with(before) && name.ends_with(behind)
+        }
+        None => name == shape,
+    }
+}
+
 /// The CronJob of the logical backups. Kubernetes adds 11 characters to a Job's name, so 52 are left.
 pub fn logical_backup(prefix: &str, cluster: &str) -> String {
     let name: String = format!("{prefix}{cluster}").chars().take(LONGEST_CRON_JOB).collect();

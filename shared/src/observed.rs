@@ -22,6 +22,8 @@ pub struct Observed {
     pub patroni: Option<PatroniView>,
     /// Nodes that must not be used any more.
     pub draining_nodes: BTreeSet<String>,
+    /// Members there that no other node could take: because of their volumes, or because there is no other node.
+    pub stranded: BTreeSet<String>,
     /// Volumes that are not yet as large as their claims ask for, each with both sizes.
     pub growing_volumes: Vec<String>,
     /// What the members' claims ask for, where that is more than the manifest says.

@@ -133,10 +133,7 @@ fn situation(old: &PostgresqlStatus, found: &Findings<'_>) -> Situation {
     let problem = found.problems.first();
     let quiet = match found.step {
         Step::Settled => Some(("Reconciled", "the cluster is as its manifest says".to_owned())),
-        // It may wait for days. Nothing is under way and nothing is wrong.
-        Step::Wait { reason: reason @ WaitReason::Window(_), .. } => {
-            Some((reason.as_str(), reason.to_string()))
-        }
+        Step::Wait { reason, .. } if reason.is_rest() => Some((reason.as_str(), reason.to_string())),
         _ => None,
     };
     if let (Some((reason, message)), None) = (quiet, problem) {
@@ -148,7 +145,8 @@ fn situation(old: &PostgresqlStatus, found: &Findings<'_>) -> Situation {
         (Step::Wait { reason, .. }, None) => (reason.as_str(), reason.to_string()),
         (step, None) => (step.kind(), step.to_string()),
     };
-    let stuck = matches!(found.step, Step::Wait { reason: WaitReason::PodStuck(_), .. });
+    let stuck =
+        matches!(found.step, Step::Wait { reason: WaitReason::PodStuck(_) | WaitReason::Refused(_), .. });
     if stuck || (is_hindered(found) && is_overdue(old, found)) {
         return Situation { word: failed, ready: "False", reason, message, progress: Progress::Stalled };
     }
@@ -174,6 +172,8 @@ fn is_hindered(found: &Findings<'_>) -> bool {
             | WaitReason::PatroniUnreachable
             | WaitReason::NoLeader
             | WaitReason::NoCandidate
+            | WaitReason::Stranded(_)
+            | WaitReason::Refused(_)
             | WaitReason::PodStuck(_)
             | WaitReason::PodStarting(_) => true,
             WaitReason::StatefulSetController
@@ -181,6 +181,7 @@ fn is_hindered(found: &Findings<'_>) -> bool {
             | WaitReason::NotStreaming(_)
             | WaitReason::ConfigLoop
             | WaitReason::Window(_)
+            | WaitReason::Stays(_)
             | WaitReason::Turn
             | WaitReason::Upgrading
             | WaitReason::Volumes(_) => false,

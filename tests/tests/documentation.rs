@@ -178,6 +178,34 @@ fn every_link_leads_somewhere() {
     assert!(wrong.is_empty(), "links to nothing:\n{}", wrong.join("\n"));
 }
 
+/// The text of every Rust file below a folder.
+fn sources(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.push_str(&sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            all.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+    all
+}
+
+#[test]
+fn every_scenario_is_played_by_tests_that_exist() {
+    let folders = ["tests/tests", "shared/src", "operator/src", "operator/tests"];
+    let code: String = folders.iter().map(|folder| sources(&root().join(folder))).collect();
+    let mut wrong = Vec::new();
+    for line in read("docs/scenarios.md").lines().filter(|line| line.starts_with("| ")) {
+        let played = line.split('|').nth(2).unwrap();
+        let names =
+            played.split('`').skip(1).step_by(2).filter(|name| name.contains('_') && !name.contains('.'));
+        wrong.extend(names.filter(|name| !code.contains(*name)).map(str::to_owned));
+    }
+    assert!(wrong.is_empty(), "docs/scenarios.md names tests that do not exist: {wrong:#?}");
+}
+
 #[test]
 fn the_refusal_in_the_readme_is_what_admission_says() {
     let manifest: Value = serde_saphyr::from_str(&read("docs/examples/rejected.yaml")).unwrap();

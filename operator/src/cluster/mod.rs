@@ -7,12 +7,16 @@ mod adopt;
 mod apply;
 mod credentials;
 mod delete;
+pub mod departed;
 mod error;
 mod finalizer;
 mod logins;
+mod nodes;
 mod observe;
+mod pod_annotations;
 mod proofs;
 mod provision;
+mod rehearsal;
 mod report;
 mod role_sources;
 mod step;
@@ -76,6 +80,9 @@ impl Outcome {
 pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Action, Error> {
     let begun = std::time::Instant::now();
     let action = match &manifest.0 {
+        _ if ctx.stores.departed.has(&ClusterRef::from_obj(&*manifest)) => {
+            Ok(Action::requeue(RETRY)) // and at once when the one before it is gone
+        }
         Ok(readable) if !is_ours(readable, &ctx) => Ok(Action::await_change()),
         Ok(readable) if readable.metadata.deletion_timestamp.is_some() => {
             ctx.rolling.leave(&ClusterRef::from_obj(&*manifest));
@@ -103,6 +110,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     if ctx.stores.is_behind(manifest) {
         return Ok(Action::requeue(CATCH_UP));
     }
+    let manifest = &*ctx.stores.completed(manifest);
     let config = ctx.config();
     let mut references = observe::references(manifest, &config, ctx).await?;
     let unread = role_sources::fill_in(&mut references, manifest, &config, ctx).await;
@@ -123,6 +131,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
 
     let written = async {
         adopt::pods(&recognised, ctx).await.map_err(|error| vec![error])?;
+        pod_annotations::refresh(&cluster, &desired, &seen, ctx).await.map_err(|error| vec![error])?;
         apply::objects(&differences, &desired, &seen, ctx).await
     };
     let applied = match written.await {
@@ -141,7 +150,10 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     outcome.record(volumes::grow(&cluster, &seen.volumes_to_grow, ctx).await);
     let orphans = plan::orphans(&cluster, &seen.resources, &desired);
     outcome.record(apply::remove_orphans(&orphans, ctx).await);
-    let next = next_in_turn(&cluster, &desired, &applied, &mut seen.observed, ctx);
+    let next = next_step(&cluster, &desired, &applied, &mut seen, ctx).await.unwrap_or_else(|error| {
+        outcome.record(Err(error));
+        Step::Wait { reason: WaitReason::Objects, until: ctx.now() }
+    });
     let taken = step::take(&next, manifest, &seen, ctx).await.map(|taken| outcome.taken = taken);
     outcome.record(taken);
     if next.permits_sql() {
@@ -159,6 +171,28 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     report::status(manifest, &cluster, &next, &outcome, ctx).await
 }
 
+/// The next step, once it is this cluster's turn, and only if what it deletes would come back.
+async fn next_step(
+    cluster: &Cluster,
+    desired: &Resources,
+    applied: &Applied,
+    seen: &mut observe::Seen,
+    ctx: &Context,
+) -> Result<Step, Error> {
+    let wanted = next_in_turn(cluster, desired, applied, &mut seen.observed, ctx);
+    let next = rehearsal::of(wanted, desired, seen, ctx).await?;
+    if matches!(next, Step::Wait { reason: WaitReason::Refused(_), .. }) {
+        ctx.rolling.leave(&reference(cluster)); // others need not wait for somebody to help this one
+    }
+    Ok(next)
+}
+
+/// The cluster, as the controller knows it.
+fn reference(cluster: &Cluster) -> ClusterRef {
+    let identity = cluster.identity();
+    ClusterRef::new(&identity.name).within(&identity.namespace)
+}
+
 /// The next step; one that an update asks for needs a place among the clusters that may be updated at once.
 ///
 /// Whether a step needs one is not a second list: it does when a busy fleet would make it another step.
@@ -169,15 +203,14 @@ fn next_in_turn(
     seen: &mut Observed,
     ctx: &Context,
 ) -> Step {
-    let now = ctx.now();
-    let identity = cluster.identity();
-    let this = ClusterRef::new(&identity.name).within(&identity.namespace);
+    let (now, this) = (ctx.now(), reference(cluster));
     let wanted = rollout::next(cluster, desired, applied, seen, now);
     seen.fleet_is_busy = true;
     let held_back = rollout::next(cluster, desired, applied, seen, now);
     seen.fleet_is_busy = false;
     if wanted == held_back {
-        if matches!(wanted, Step::Settled | Step::Wait { reason: WaitReason::Window(_), .. }) {
+        let rests = WaitReason::is_rest;
+        if matches!(&wanted, Step::Settled) || matches!(&wanted, Step::Wait { reason, .. } if rests(reason)) {
             ctx.rolling.leave(&this);
         }
         return wanted;

@@ -27,12 +27,11 @@ use shared::plan::Growth;
 use shared::plan::pod_template::Fingerprint;
 use shared::roles::infrastructure::GivenPassword;
 use shared::roles::{Origin, RoleName};
-use shared::rollout;
 
 use crate::context::Context;
 use crate::patroni::Address;
 
-use super::{Error, credentials, told, upgrade, volumes};
+use super::{Error, credentials, nodes, told, upgrade, volumes};
 
 /// What was seen.
 pub(super) struct Seen {
@@ -95,6 +94,7 @@ pub(super) async fn world(
     let secrets = secrets_of(cluster, &ctx.stores.secrets);
     let pods = pods_of(cluster, stateful_set.as_ref(), &ctx.stores.pods);
     let storage = volumes::look(cluster, ctx);
+    let ground = nodes::look(cluster, &pods, ctx).await;
     let keys = stateful_set.as_ref().and_then(|set| set.annotations().get(PATRONI_KEYS));
     let mut observed = Observed {
         patroni: patroni_view(&pods, ctx).await,
@@ -102,7 +102,8 @@ pub(super) async fn world(
         applied_keys: keys.map(|text| AppliedKeys::parse(text)).unwrap_or_default(),
         stateful_set: stateful_set.as_ref().map(stateful_set_as_seen),
         last_step: last_step(manifest),
-        draining_nodes: rollout::leaving(cluster, ctx.stores.nodes.state().iter().map(AsRef::as_ref)),
+        draining_nodes: ground.leaving,
+        stranded: ground.stranded,
         growing_volumes: storage.growing,
         larger_volumes: storage.larger,
         fleet_is_busy: false,

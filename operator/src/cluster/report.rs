@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::api::{Postgresql, PostgresqlStatus, StatusWord};
 use shared::cluster::Cluster;
 use shared::field::{FieldErrors, FieldPath};
@@ -40,7 +40,7 @@ pub(super) async fn begun(manifest: &Postgresql, ctx: &Context) -> Result<(), Er
         let note = "the operator has begun to make the cluster";
         ctx.events.normal(&manifest.object_ref(&()), Reason::Create, note).await;
     }
-    write(manifest, &status, ctx).await
+    write(manifest, &old, &status, ctx).await
 }
 
 /// The end of a reconcile that could be carried through.
@@ -65,8 +65,10 @@ pub(super) async fn status(
     let new = status::of_cluster(&old, cluster, &findings);
     if new != old {
         let changed = if outcome.taken.is_some() { new.clone() } else { without_step(new.clone()) };
-        write(manifest, &changed, ctx).await?;
+        write(manifest, &old, &changed, ctx).await?;
         tell(manifest, &new, step, outcome, ctx).await;
+    } else if ctx.stores.holds_part_of(manifest) {
+        write(manifest, &old, &new, ctx).await?; // changes nothing, or the definition is ours by now
     }
     if let Some(word) = new.postgres_cluster_status {
         ctx.metrics.cluster_is(&place(manifest), word.as_str());
@@ -143,7 +145,7 @@ async fn refuse<K: Resource<DynamicType = ()>>(
     ctx: &Context,
 ) -> Result<Action, Error> {
     if *old != new {
-        write(manifest, &without_step(new.clone()), ctx).await?;
+        write(manifest, old, &without_step(new.clone()), ctx).await?;
         ctx.events.warning(&about, Reason::Invalid, message_of(&new)).await;
     }
     ctx.metrics.cluster_is(&place(manifest), StatusWord::Invalid.as_str());
@@ -155,19 +157,31 @@ async fn refuse<K: Resource<DynamicType = ()>>(
 /// fit them, and the client would log it whole. A manifest that is gone needs no status.
 async fn write<K: Resource<DynamicType = ()>>(
     manifest: &K,
+    before: &PostgresqlStatus,
     status: &PostgresqlStatus,
     ctx: &Context,
 ) -> Result<(), Error> {
-    let patch = Patch::Merge(json!({ "status": status }));
-    match raw(manifest, ctx).patch_status(&manifest.name_any(), &PatchParams::default(), &patch).await {
+    let patch = json!({ "status": status });
+    let merge = Patch::Merge(&patch);
+    match raw(manifest, ctx).patch_status(&manifest.name_any(), &PatchParams::default(), &merge).await {
         Err(kube::Error::Api(error)) if error.is_not_found() => Ok(()),
         Err(source) => Err(Error::kubernetes("write the status")(source)),
         Ok(written) => {
             ctx.stores.wrote(&written);
+            let (uid, kept) = (written.uid().unwrap_or_default(), written.data.get("status"));
+            let (nothing, part) = (Value::Null, patch.get("status"));
+            if ctx.stores.dropped(&uid, before, part.unwrap_or(&nothing), kept.unwrap_or(&nothing)) {
+                tracing::warn!("{DROPPED}");
+                ctx.events.warning(&manifest.object_ref(&()), Reason::Sync, DROPPED).await;
+            }
             Ok(())
         }
     }
 }
+
+/// Told once in the life of an operator.
+const DROPPED: &str = "the installed definition of postgresqls.acid.zalan.do keeps of the status only what it declares: \
+    no conditions, no observedGeneration; install the definition that comes with this operator";
 
 /// Manifests as they are stored, whatever is in them.
 fn raw<K: Resource<DynamicType = ()>>(manifest: &K, ctx: &Context) -> Api<DynamicObject> {

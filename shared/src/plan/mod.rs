@@ -13,6 +13,7 @@ mod inventory;
 pub mod object;
 mod orphans;
 pub mod ownership;
+pub mod pod_annotations;
 pub mod pod_template;
 mod rendered;
 mod storage;

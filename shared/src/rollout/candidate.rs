@@ -28,9 +28,7 @@ impl Look<'_> {
         let close = matches!(member.lag(), Lag::Bytes(bytes) if bytes <= limit);
         let stays = names::ordinal(&self.cluster.identity.name, &member.name)
             .is_some_and(|ordinal| ordinal < self.cluster.members);
-        let placed = self.seen.pod(&member.name).is_some_and(|pod| {
-            self.is_up(pod) && pod.node.as_ref().is_none_or(|node| !self.seen.draining_nodes.contains(node))
-        });
+        let placed = self.seen.pod(&member.name).is_some_and(|pod| self.is_up(pod) && !self.is_drained(pod));
         member.is_streaming() && close && stays && placed
     }
 }

@@ -8,7 +8,9 @@
 mod adopt;
 mod candidate;
 mod nodes;
+pub mod rehearsal;
 mod rules;
+mod shelter;
 mod step;
 mod upgrade;
 
@@ -20,6 +22,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 pub use adopt::recognise;
 pub use nodes::leaving;
+pub use shelter::finds_shelter;
 pub use step::{Step, WaitReason};
 pub use upgrade::{Aftermath, aftermath, trouble};
 
@@ -170,6 +173,16 @@ impl<'a> Look<'a> {
     /// What it takes to recreate a pod.
     fn recreation_of(&self, pod: &ObservedPod) -> Disruption {
         if self.leads(pod) { Disruption::Switchover } else { Disruption::RecreateReplica }
+    }
+
+    /// Whether a pod is on a node that has to be left.
+    fn is_drained(&self, pod: &ObservedPod) -> bool {
+        pod.node.as_ref().is_some_and(|node| self.seen.draining_nodes.contains(node))
+    }
+
+    /// Whether a pod, once deleted, would find no node any more.
+    fn is_stranded(&self, pod: &ObservedPod) -> bool {
+        self.seen.stranded.contains(&pod.identity.name)
     }
 
     /// Whether a pod leads, as Patroni says.

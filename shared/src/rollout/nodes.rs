@@ -4,6 +4,10 @@
 //! readiness label that was taken away, a taint that evicts or announces the end. Upstream has two rules that
 //! contradict each other (one for "not ready", one for "end of life"). A node that is merely dead is none of ours:
 //! Patroni has failed over long before anybody could switch over.
+//!
+//! An eviction that a disruption budget refuses leaves no trace on the pod, the budget or the node. Everybody who empties
+//! a node marks it first, so the node's mark is what counts; who merely wants a pod elsewhere (a descheduler) is refused
+//! for good, because a switchover is what the budget is there to prevent.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +30,13 @@ const ANNOUNCED: &[&str] = &[
     "aws-node-termination-handler/rebalance-recommendation",
 ];
 
-/// Taints that Kubernetes puts on a node it has lost: the pods there cannot be asked to hand over.
-const LOST: &[&str] = &["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
+/// Taints of a node that is lost or shut down: the pods there cannot be asked to hand over.
+const LOST: &[&str] = &[
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/out-of-service",
+    "node.cloudprovider.kubernetes.io/shutdown",
+];
 
 /// The names of the nodes that the members of `cluster` have to leave.
 pub fn leaving<'a>(cluster: &Cluster, nodes: impl IntoIterator<Item = &'a Node>) -> BTreeSet<String> {
@@ -35,7 +44,7 @@ pub fn leaving<'a>(cluster: &Cluster, nodes: impl IntoIterator<Item = &'a Node>)
     left.filter_map(|node| node.metadata.name.clone()).collect()
 }
 
-fn has_to_be_left(cluster: &Cluster, node: &Node) -> bool {
+pub(super) fn has_to_be_left(cluster: &Cluster, node: &Node) -> bool {
     let label = |name: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(name));
     let (name, value) = NEVER_LEFT;
     if label(name).is_some_and(|found| found == value) {
@@ -45,6 +54,13 @@ fn has_to_be_left(cluster: &Cluster, node: &Node) -> bool {
     let retired = cluster.policy.readiness.iter().any(|(name, value)| label(name) != Some(value));
     let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
     cordoned || retired || taints.into_iter().any(|taint| drives_away(taint, &cluster.pod.tolerations))
+}
+
+/// Whether the scheduler would put no member there.
+pub(super) fn is_kept_off(cluster: &Cluster, node: &Node) -> bool {
+    let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    let mut taints = taints.filter(|taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute"));
+    taints.any(|taint| !cluster.pod.tolerations.iter().any(|toleration| tolerates(toleration, taint)))
 }
 
 fn drives_away(taint: &Taint, tolerations: &[Toleration]) -> bool {
@@ -130,6 +146,8 @@ mod tests {
             ("karpenter.sh/disrupted", "x", "NoSchedule", true, false),
             ("ToBeDeletedByClusterAutoscaler", "1", "NoSchedule", true, true),
             ("node.kubernetes.io/unreachable", "", "NoExecute", false, false),
+            ("node.kubernetes.io/out-of-service", "nodeshutdown", "NoExecute", false, false),
+            ("DeletionCandidateOfClusterAutoscaler", "1", "PreferNoSchedule", false, false),
         ] {
             let taint = json!({"key": key, "value": value, "effect": effect});
             let node = node(json!({}), json!({"taints": [taint]}));

@@ -12,14 +12,18 @@
 //!    (a member is stuck)                            wait: nothing disruptive until it is well
 //!  8 an outdated replica                            recreate it
 //!  9 the primary is outdated, drained or surplus    switch over; alone: recreate
+//!    (an outdated pod would find no node again)     wait: a person has to help
 //! 10 the major version is older than wanted         upgrade it, once every member streams
 //! 11 something of 7 to 10 was held back             wait for the maintenance window, or for its turn
 //! 12 volumes grow                                   wait for the storage driver
 //! ```
 //!
-//! Held back is what an update asks for: 7, 8, 10, and 9 for an outdated primary, each by its own kind (`Disruption`). A drained node, a member that is to go
-//! and a pod that somebody marked do not wait for windows: the node will not, and the others are what a person asks
-//! for now.
+//! On a node that has to be left, 9 does what brings the primary away: hand over; alone: recreate it; where all replicas
+//! are on such nodes, too: recreate one, to hand over to it then. A member that would find no other node stays.
+//!
+//! Held back is what an update asks for: 7, 8, 10, and 9 for an outdated primary, each by its own kind (`Disruption`). A
+//! drained node, a member that is to go and a pod that somebody marked do not wait for windows: the node will not, and
+//! the others are what a person asks for now.
 
 use std::time::Duration;
 
@@ -46,6 +50,7 @@ pub(super) const RULES: &[Rule] = &[
     nobody_is_stuck,
     outdated_replica,
     primary_moves,
+    nobody_is_stranded,
     upgrade_is_due,
     held_back,
     volumes_grow,
@@ -177,29 +182,62 @@ fn outdated_replica(look: &Look<'_>) -> Option<Step> {
 
 fn recreate(look: &Look<'_>, pod: &ObservedPod) -> Option<Step> {
     let why = look.outdated_now(pod);
-    (!why.is_empty()).then(|| Step::Recreate { pod: pod.identity.clone(), why })
+    (!why.is_empty() && !look.is_stranded(pod)).then(|| Step::Recreate { pod: pod.identity.clone(), why })
 }
 
 fn primary_moves(look: &Look<'_>) -> Option<Step> {
     let primary = look.seen.pod(look.seen.leader()?)?;
     let surplus = primary.ordinal >= look.cluster.members;
-    let drained = primary.node.as_ref().is_some_and(|node| look.seen.draining_nodes.contains(node));
-    let outdated = !look.outdated_now(primary).is_empty();
+    let (drained, outdated) = (look.is_drained(primary), !look.outdated_now(primary).is_empty());
     if !(surplus || drained || outdated) {
         return None;
     }
     if let Some(to) = look.candidate() {
         return Some(Step::Switchover { from: primary.identity.name.clone(), to: to.to_owned() });
     }
-    let alone = look.seen.pods.len() == 1;
-    if alone && drained {
-        // Its disruption budget would block the eviction for ever; there is nobody to hand over to.
-        return Some(Step::Recreate { pod: primary.identity.clone(), why: vec![DRAINED] });
+    if drained && let Some(step) = leave(look, primary) {
+        return Some(step);
     }
+    let alone = look.seen.pods.len() == 1;
     if alone && outdated {
         return recreate(look, primary);
     }
     (!alone).then(|| look.wait(WaitReason::NoCandidate, POLL))
+}
+
+/// What a primary does on a node that has to be left, with nobody to hand over to: where it is alone it goes itself,
+/// because its disruption budget would block the eviction for ever; where all are on such nodes (a whole pool of them is
+/// emptied one by one) a replica goes ahead.
+fn leave(look: &Look<'_>, primary: &ObservedPod) -> Option<Step> {
+    let mut others = look.expected().flatten().filter(|pod| !look.leads(pod)).peekable();
+    let goes = if others.peek().is_none() {
+        Some(primary).filter(|pod| !look.is_stranded(pod))
+    } else {
+        let others: Vec<_> = others.collect();
+        if !others.iter().all(|pod| look.is_drained(pod)) {
+            return None;
+        }
+        others.into_iter().find(|pod| look.is_up(pod) && !look.is_stranded(pod))
+    };
+    Some(match goes {
+        Some(pod) => Step::Recreate { pod: pod.identity.clone(), why: vec![DRAINED] },
+        None if look.outdated_now(primary).is_empty() => {
+            look.wait(WaitReason::Stays(placed(primary)), LOOK_AGAIN)
+        }
+        None => look.wait(WaitReason::Stranded(placed(primary)), LOOK_AGAIN),
+    })
+}
+
+/// A pod's name, and where it is.
+fn placed(pod: &ObservedPod) -> String {
+    format!("{} on node {}", pod.identity.name, pod.node.as_deref().unwrap_or_default())
+}
+
+/// An update that cannot go on: a pod made anew would find no node.
+fn nobody_is_stranded(look: &Look<'_>) -> Option<Step> {
+    let mut expected = look.expected().flatten();
+    let pod = expected.find(|pod| look.is_stranded(pod) && !look.outdated_now(pod).is_empty())?;
+    Some(look.wait(WaitReason::Stranded(placed(pod)), LOOK_AGAIN))
 }
 
 fn upgrade_is_due(look: &Look<'_>) -> Option<Step> {

@@ -73,6 +73,12 @@ pub enum WaitReason {
     ConfigLoop,
     /// No replica may be promoted.
     NoCandidate,
+    /// The primary is on a node that is to be left, and no other node could take it. It serves, so it stays.
+    Stays(String),
+    /// A pod has to be recreated, is on a node that is to be left, and no other node could take it.
+    Stranded(String),
+    /// The API server would refuse the pod that comes after the one to be recreated, in its own words.
+    Refused(String),
     /// An update that can wait waits for one of these maintenance windows.
     Window(String),
     /// As many clusters are being updated as may be at once.
@@ -84,6 +90,11 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
+    /// Whether it may last for days while nothing is under way and nothing is wrong with the cluster.
+    pub fn is_rest(&self) -> bool {
+        matches!(self, Self::Window(_) | Self::Stays(_))
+    }
+
     /// The reason as a condition's `reason`: one CamelCase word of a fixed set.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -97,6 +108,9 @@ impl WaitReason {
             Self::NotStreaming(_) => "MemberNotStreaming",
             Self::ConfigLoop => "WaitingForPatroni",
             Self::NoCandidate => "NoSwitchoverCandidate",
+            Self::Stays(_) => "NoNodeToGoTo",
+            Self::Stranded(_) => "PodStranded",
+            Self::Refused(_) => "PodRefused",
             Self::Window(_) => "WaitingForMaintenanceWindow",
             Self::Turn => "WaitingForTurn",
             Self::Volumes(_) => "VolumesGrowing",
@@ -118,6 +132,19 @@ impl fmt::Display for WaitReason {
             Self::NotStreaming(member) => write!(f, "waiting for {member} to stream from the primary"),
             Self::ConfigLoop => f.write_str("waiting for Patroni to read its configuration"),
             Self::NoCandidate => f.write_str("no replica is fit to be promoted"),
+            Self::Stays(pod) => write!(
+                f,
+                "the primary {pod} serves and stays, although the node is to be left: no other node could take it, or \
+                 none where its volume is; end the drain, add a node or add a member"
+            ),
+            Self::Stranded(pod) => write!(
+                f,
+                "pod {pod} has to be recreated and is not, because the node is to be left and no other could take it, \
+                 or none where its volume is; end the drain or add a node"
+            ),
+            Self::Refused(why) => {
+                write!(f, "no pod is recreated, because the API server would refuse the new one: {why}")
+            }
             Self::Window(windows) => write!(f, "an update waits for the maintenance window {windows}"),
             Self::Upgrading => f.write_str("the data directory is being upgraded to another major version"),
             Self::Volumes(volumes) => write!(f, "waiting for volumes to grow: {volumes}"),

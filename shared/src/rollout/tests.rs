@@ -1,5 +1,6 @@
 //! Stories of a rollout, each a row of what is seen and the step that follows.
 
+mod drains;
 mod upgrades;
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
@@ -307,13 +308,6 @@ fn a_member_is_not_restarted_again_before_patroni_has_noticed() {
 }
 
 #[test]
-fn a_drained_node_loses_its_primary_by_switchover() {
-    let mut story = Story::of(2);
-    story.seen.draining_nodes.insert("node0".into());
-    assert_eq!(story.step(), "switchover demo-0 to demo-1");
-}
-
-#[test]
 fn a_primary_that_would_be_scaled_away_hands_over_first() {
     let mut story = Story::of(3);
     story.leads(2);
@@ -333,13 +327,6 @@ fn after_a_patch_patroni_gets_its_loop_to_read_it() {
     assert_eq!(story.step(), "waiting for Patroni to read its configuration");
     story.seen.last_step = Some(("patch configuration".into(), "2026-01-01T11:59:45Z".parse().unwrap()));
     assert_eq!(story.step(), "recreate demo-1");
-}
-
-#[test]
-fn a_single_member_on_a_drained_node_is_made_anew_elsewhere() {
-    let mut story = Story::of(1);
-    story.seen.draining_nodes.insert("node0".into());
-    assert_eq!(story.step(), "recreate demo-0");
 }
 
 /// A cluster of two that may be disturbed on Sundays only. `NOW` is a Thursday.

@@ -2,7 +2,7 @@
 //!
 //! Generic over kinds. It keeps objects with UIDs, generations and resource versions; lists and watches by selector;
 //! creates, replaces, patches (merge, JSON with `test`, server-side apply), deletes with finalizers and preconditions;
-//! keeps a journal of calls, and lets calls fail on demand. A newcomer would not guess that it checks no schema: what
+//! takes dry runs, keeps a journal of calls, and lets calls fail on demand. A newcomer would not guess that it checks no schema: what
 //! an object may look like is asked of a real API server, in `tests/control_plane`.
 
 mod faults;

@@ -66,7 +66,12 @@ impl FakeApi {
         }
         self.tell(&call, When::Before);
         let before = self.state().store.version();
-        let result = self.with(|store| carry_out(store, &request, text(header::CONTENT_TYPE), &body));
+        let is_dry = request.parameter("dryRun") == "All";
+        let result = self.with(|store| {
+            // A dry run changes a copy, which nobody sees.
+            let mut copy = is_dry.then(|| store.clone());
+            carry_out(copy.as_mut().unwrap_or(store), &request, text(header::CONTENT_TYPE), &body)
+        });
         let (code, body) = match result {
             Ok((code, body)) if metadata_only => (code, bare(&body)),
             Ok(answered) => answered,

@@ -102,6 +102,8 @@ pub struct Store {
     pub events: Vec<Event>,
     /// Watches from before this version are too old.
     pub forgotten: u64,
+    /// Of these plurals, the fields that the definition of the status declares: all others are dropped in silence.
+    pub declared: BTreeMap<String, Vec<String>>,
 }
 
 impl Store {
@@ -207,6 +209,11 @@ impl Store {
             set(metadata(&mut new), name, value);
         }
         let through_status = by.is_some_and(|by| by.subresource == "status");
+        if let (Some(declared), Some(Value::Object(status))) =
+            (self.declared.get(&key.resource), new.get_mut("status"))
+        {
+            status.retain(|field, _| declared.contains(field));
+        }
         if by.is_some() && !through_status {
             set_root(&mut new, "status", old.get("status").cloned());
         }

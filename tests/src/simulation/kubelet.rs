@@ -57,6 +57,15 @@ impl Kubelet {
                 (true, true) => store.end(&key),
                 (true, false) => {}
                 (false, false) => self.place(store, &key, &pod),
+                (false, true) if pod["spec"]["nodeName"].is_null() => {
+                    self.place(store, &key, &pod);
+                    let status = json!({"phase": "Pending", "conditions":
+                        [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]});
+                    let is_placed = store.get(&key).is_some_and(|pod| !pod["spec"]["nodeName"].is_null());
+                    if !is_placed && pod["status"] != status {
+                        store.edit(&key, |pod| pod["status"] = status);
+                    }
+                }
                 (false, true) => {
                     let status = self.status(patroni, &pod, now);
                     if pod["status"] != status {
@@ -68,11 +77,19 @@ impl Kubelet {
         self.deadlines.retain(|what, _| waited_for.contains(what));
     }
 
-    /// Gives a pod its node.
+    /// Gives a pod its node, by its ordinal; the next one where that keeps pods away. Without objects for them, all nodes
+    /// take pods.
     fn place(&self, store: &mut Store, key: &Key, pod: &Value) {
-        if pod["spec"]["nodeName"].is_null() {
-            let ordinal = key.name.rsplit_once('-').and_then(|(_, text)| text.parse::<usize>().ok());
-            let node = format!("node-{}", ordinal.unwrap_or_default() % self.nodes);
+        if !pod["spec"]["nodeName"].is_null() {
+            return;
+        }
+        let ordinal = key.name.rsplit_once('-').and_then(|(_, text)| text.parse::<usize>().ok());
+        let names = (0..self.nodes).map(|place| (ordinal.unwrap_or_default() + place) % self.nodes);
+        let mut names = names.map(|number| format!("node-{number}"));
+        let home = home_of_volume(store, key);
+        if let Some(node) =
+            names.find(|name| takes_pods(store, name) && home.as_ref().is_none_or(|home| home == name))
+        {
             store.edit(key, |pod| pod["spec"]["nodeName"] = json!(node));
         }
     }
@@ -107,6 +124,22 @@ impl Kubelet {
         json!({"phase": "Pending", "containerStatuses": statuses,
             "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]})
     }
+}
+
+fn takes_pods(store: &Store, node: &str) -> bool {
+    let node = store.get(&Key::new("", "nodes", "", node));
+    node.is_none_or(|node| {
+        node["spec"]["unschedulable"] != true && node["spec"]["taints"].as_array().is_none_or(Vec::is_empty)
+    })
+}
+
+/// The node that a pod's volume is on, where it is a local one.
+fn home_of_volume(store: &Store, pod: &Key) -> Option<String> {
+    let claim = Key::new("", "persistentvolumeclaims", &pod.namespace, &format!("pgdata-{}", pod.name));
+    let volume = store.get(&claim)?["spec"]["volumeName"].as_str()?.to_owned();
+    let volume = store.get(&Key::new("", "persistentvolumes", "", &volume))?;
+    let term = &volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"][0];
+    term["matchExpressions"][0]["values"][0].as_str().map(str::to_owned)
 }
 
 fn containers(pod: &Value) -> impl Iterator<Item = &Value> {

@@ -14,7 +14,9 @@ mod golden;
 mod manifests;
 mod offline;
 mod operator;
+mod refusals;
 mod rules;
+mod status;
 mod stored_form;
 mod streams;
 mod takeover;
@@ -59,6 +61,8 @@ const STORIES: &[(&str, Story)] = stories![
     takeover::what_upstream_wrote_and_nobody_wants_disappears_and_no_pod_is_outdated,
     takeover::a_variable_that_upstream_wrote_and_nobody_wants_makes_its_pods_outdated,
     stored_form::what_kubernetes_writes_in_another_way_is_applied_once,
+    refusals::what_would_be_refused_is_told_before_any_pod_goes_and_a_full_quota_stops_nothing,
+    status::upstreams_definition_keeps_the_word_and_nothing_is_written_for_ever,
     streams::event_streams_are_made_adopted_and_removed,
     upstream::what_upstream_shows_as_examples_is_accepted,
 ];

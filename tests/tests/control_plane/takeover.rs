@@ -16,7 +16,7 @@ use crate::manifests::make_namespace;
 use crate::operator::{Operator, run};
 
 /// The cluster as upstream left it, in a namespace of its own, after a change of the objects.
-async fn upstreams_cluster(client: &Client, namespace: &str, change: impl Fn(&mut Value)) -> Case {
+pub(crate) async fn upstreams_cluster(client: &Client, namespace: &str, change: impl Fn(&mut Value)) -> Case {
     let mut case = golden::case("default", "minimal", namespace);
     case.objects.iter_mut().for_each(change);
     make_namespace(client, namespace).await;
@@ -32,7 +32,7 @@ async fn upstreams_cluster(client: &Client, namespace: &str, change: impl Fn(&mu
     case
 }
 
-async fn operator(client: &Client, case: &Case) -> Operator {
+pub(crate) async fn operator(client: &Client, case: &Case) -> Operator {
     let name = &case.cluster.identity().name;
     Operator::start(client, case.config.clone(), &case.namespace, name, case.cluster.members()).await
 }

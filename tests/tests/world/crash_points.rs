@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tests::fake_api::{Call, Deletion, Failure, Fault};
+use tests::fake_api::{Call, Failure, Fault};
 
 use crate::invariants;
-use crate::world::{Saved, World, manifest, manifest_key};
+use crate::world::{Saved, World, manifest};
 
 /// A story: how it begins, what is prepared when that has settled, and what happens then.
 struct Story {
@@ -45,6 +45,18 @@ impl Story {
         let end = end(&world, self.name).await;
         let points = points.lock().unwrap().clone();
         (end, points)
+    }
+
+    /// Tells the story with two operators that know nothing of each other.
+    async fn survives_another_operator(&self) {
+        let (expected, points) = self.told().await;
+        let story = format!("{}, by two operators", self.name);
+        let Some(begin) = points.into_iter().next() else { panic!("{story}: no points") };
+        let mut world = World::of(begin);
+        world.start("one");
+        world.start("another");
+        let found = end(&world, &story).await;
+        compare(&expected, &found, &story);
     }
 
     /// Stops the operator at each point, lets another one go on, and compares the ends.
@@ -192,9 +204,15 @@ fn stories() -> Vec<Story> {
             let parameters = json!({"parameters": {"max_connections": "200", "shared_buffers": "64MB"}});
             world.patch(json!({"dockerImage": "spilo:2", "postgresql": parameters}));
         }),
-        Story::new("a deletion", manifest(2), |world| {
-            world.api.with(|store| store.delete(&manifest_key(), &Deletion::default()).map(drop)).unwrap();
+        Story::new("a broken image", manifest(2), |world| {
+            world.nature.lock().unwrap().kubelet.broken_images.insert("spilo:broken".to_owned());
+            world.patch(json!({"dockerImage": "spilo:broken"}));
         }),
+        Story::new("larger volumes", manifest(2), |world| world.patch(json!({"volume": {"size": "2Gi"}}))),
+        Story::new("annotations of pods", with(2, json!({"podAnnotations": {"old": "1"}})), |world| {
+            world.patch(json!({"podAnnotations": {"old": null, "new": "1"}}));
+        }),
+        Story::new("a deletion", manifest(2), World::delete),
     ]
 }
 
@@ -221,6 +239,13 @@ macro_rules! each {
     };
 }
 
+#[tokio::test(start_paused = true)]
+async fn two_operators_at_once_come_to_the_end_of_every_story_that_one_comes_to() {
+    for story in stories() {
+        story.survives_another_operator().await;
+    }
+}
+
 fn story(name: &str) -> Story {
     stories().into_iter().find(|story| story.name == name).unwrap()
 }
@@ -242,5 +267,8 @@ each! {
     a_removed_pooler_survives_a_stop, a_removed_pooler_survives_failed_calls: "no pooler";
     a_backup_survives_a_stop, a_backup_survives_failed_calls: "a backup";
     both_at_once_survive_a_stop, both_at_once_survive_failed_calls: "an image and a parameter at once";
+    a_broken_image_survives_a_stop, a_broken_image_survives_failed_calls: "a broken image";
+    larger_volumes_survive_a_stop, larger_volumes_survive_failed_calls: "larger volumes";
+    annotations_survive_a_stop, annotations_survive_failed_calls: "annotations of pods";
     a_deletion_survives_a_stop, a_deletion_survives_failed_calls: "a deletion";
 }

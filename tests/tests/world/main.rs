@@ -10,5 +10,6 @@ mod delete;
 mod exec;
 mod faults;
 mod invariants;
+mod nodes;
 mod rollout;
 mod world;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::config::Disruption;
+use tests::fake_api::{Call, Deletion, Failure, Fault, Key, Verb};
 use tests::simulation::patroni::Version;
 
 use crate::world::{World, manifest};
@@ -215,5 +216,172 @@ async fn a_primary_whose_pod_goes_is_replaced_and_nothing_else_happens() {
     world.settle().await;
     assert_eq!(world.leader(), "demo-1");
     assert!(world.acts().is_empty());
+    assert_eq!(world.word(), "Running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_the_api_server_would_refuse_stops_the_rollout_before_any_pod_goes() {
+    let world = World::with(manifest(3)).await;
+    let dry = |call: &Call| call.verb == Verb::Create && call.key.resource == "pods";
+    world.api.fail(Fault::on(dry, Failure::Status(403)).times(100_000));
+    world.patch(json!({"dockerImage": "spilo:2"}));
+    world.pass(300).await;
+    assert!(world.acts().is_empty(), "{:?}", world.acts());
+    assert_eq!(world.word(), "UpdateFailed", "{:#}", world.status());
+    let ready = world.status()["conditions"][0].clone();
+    assert_eq!(ready["reason"], "PodRefused");
+    assert!(ready["message"].as_str().unwrap().ends_with("made to fail with 403"), "{ready:#}");
+    world.api.heal();
+    world.settle().await;
+    assert_eq!(
+        world.acts(),
+        ["recreate demo-1", "recreate demo-2", "switchover demo-0 to demo-1", "recreate demo-0"]
+    );
+    assert_eq!(world.word(), "Running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_can_say_whether_a_new_pod_would_be_accepted_none_goes() {
+    let world = World::with(manifest(2)).await;
+    let dry = |call: &Call| call.verb == Verb::Create && call.key.resource == "pods";
+    world.api.fail(Fault::on(dry, Failure::Status(500)).times(5));
+    world.patch(json!({"dockerImage": "spilo:2"}));
+    world.pass(4).await;
+    assert!(world.acts().is_empty(), "{:?}", world.acts());
+    world.settle().await;
+    assert_eq!(world.acts(), ["recreate demo-1", "switchover demo-0 to demo-1", "recreate demo-0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn annotations_reach_running_pods_and_no_pod_is_recreated() {
+    let mut first = manifest(2);
+    first["metadata"]["annotations"] = json!({"owned-by": "us", "other": "x"});
+    first["spec"]["podAnnotations"] = json!({"scrape": "true", "old": "1"});
+    let world = World::with(first).await;
+    world.configure(|config| config.kubernetes.inherited_annotations = vec!["owned-by".to_owned()]);
+    world.patch(json!({"podAnnotations": {"scrape": "false", "old": null, "new": "1"}}));
+    world.settle().await;
+    assert!(world.acts().is_empty(), "{:?}", world.acts());
+    for pod in ["demo-0", "demo-1"] {
+        let annotations = world.object("", "pods", pod)["metadata"]["annotations"].clone();
+        let of = |key: &str| annotations[key].as_str();
+        assert_eq!(
+            (of("scrape"), of("new"), of("owned-by"), of("old"), of("other")),
+            (Some("false"), Some("1"), Some("us"), None, None),
+            "{pod}: {annotations:#}"
+        );
+        assert!(of("status").is_some(), "Patroni's stays");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_primary_that_fails_in_the_middle_of_a_rolling_update_costs_no_pod_twice() {
+    let world = World::with(manifest(3)).await;
+    world.patch(json!({"dockerImage": "spilo:2"}));
+    while world.acts().is_empty() {
+        world.pass(1).await;
+    }
+    world.pass(2).await;
+    world
+        .api
+        .with(|store| store.delete(&Key::new("", "pods", "default", "demo-0"), &Deletion::default()))
+        .unwrap();
+    world.settle().await;
+    let mut acts = world.acts();
+    acts.sort();
+    let number = acts.len();
+    acts.dedup();
+    assert_eq!(acts.len(), number, "something was done twice: {:?}", world.acts());
+    for pod in world.pods() {
+        assert_eq!(world.object("", "pods", &pod)["spec"]["containers"][0]["image"], "spilo:2", "{pod}");
+    }
+    assert_eq!(world.word(), "Running");
+}
+
+/// Upstream's definition declares the word of the status only.
+fn upstreams_definition(world: &World) {
+    world.api.with(|store| {
+        store.declared.insert("postgresqls".to_owned(), vec!["PostgresClusterStatus".to_owned()]);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_upstreams_definition_the_word_is_right_and_nothing_is_written_for_ever() {
+    let mut world = World::empty();
+    upstreams_definition(&world);
+    world.start("operator");
+    world.apply(manifest(2));
+    world.pass(300).await;
+    assert_eq!(world.status(), json!({"PostgresClusterStatus": "Running"}));
+    world.forget();
+    world.pass(4000).await;
+    assert_eq!(world.writes(), 0, "a settled cluster is left alone");
+
+    world.patch(json!({"postgresql": {"parameters": {"max_connections": "200"}}}));
+    world.pass(5).await;
+    assert_eq!(world.word(), "Updating");
+    world.pass(300).await;
+    assert_eq!(world.acts(), ["patch configuration", "restart demo-1", "restart demo-0"], "nobody twice");
+    assert_eq!(world.status(), json!({"PostgresClusterStatus": "Running"}));
+    let notes = world
+        .objects_of("events")
+        .into_iter()
+        .filter(|event| event["note"].to_string().contains("definition"));
+    assert_eq!(notes.count(), 1, "it is told once");
+
+    world.kill("operator");
+    world.start("successor");
+    world.pass(300).await;
+    world.forget();
+    world.pass(4000).await;
+    assert_eq!((world.word().as_str(), world.writes()), ("Running", 0));
+
+    world.api.with(|store| store.declared.clear());
+    world.pass(2000).await;
+    assert_eq!(world.status()["observedGeneration"], world.manifest()["metadata"]["generation"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_member_that_does_not_answer_keeps_no_setting_from_the_others() {
+    let world = World::with(manifest(3)).await;
+    world.nature.lock().unwrap().patroni.silent.insert("demo-1".to_owned());
+    world.patch(json!({"postgresql": {"parameters": {"work_mem": "8MB"}}}));
+    world.settle().await;
+    assert_eq!(world.acts(), ["patch configuration"]);
+    assert_eq!(world.in_force("work_mem"), ["8MB", "8MB", "8MB"]);
+    assert_eq!(world.word(), "Running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lazy_upgrade_reaches_a_pod_that_is_made_anew_and_the_rest_when_it_is_lazy_no_more() {
+    let world = World::with(manifest(2)).await;
+    world.configure(|config| config.general.enable_lazy_spilo_upgrade = true);
+    world.patch(json!({"dockerImage": "spilo:2"}));
+    world.settle().await;
+    assert!(world.acts().is_empty(), "{:?}", world.acts());
+    world.api.with(|store| {
+        store.delete(&Key::new("", "pods", "default", "demo-1"), &Deletion::default()).unwrap();
+    });
+    world.settle().await;
+    let image = |pod: &str| world.object("", "pods", pod)["spec"]["containers"][0]["image"].clone();
+    assert_eq!((image("demo-0"), image("demo-1")), (json!("spilo:1"), json!("spilo:2")));
+    world.configure(|config| config.general.enable_lazy_spilo_upgrade = false);
+    world.settle().await;
+    assert_eq!(world.acts(), ["switchover demo-0 to demo-1", "recreate demo-0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_takes_longer_than_it_may_is_told_and_the_rollout_goes_on_when_it_is_up() {
+    let world = World::with(manifest(2)).await;
+    world.configure(|config| config.timeouts.pod_label_wait_timeout = Duration::from_secs(10));
+    world.settle().await;
+    world.nature.lock().unwrap().kubelet.start = 60;
+    world.patch(json!({"dockerImage": "spilo:2"}));
+    world.pass(40).await;
+    assert_eq!(world.word(), "UpdateFailed", "{:#}", world.status());
+    assert_eq!(world.acts(), ["recreate demo-1"]);
+    world.settle().await;
+    world.pass(300).await;
+    assert_eq!(world.acts(), ["recreate demo-1", "switchover demo-0 to demo-1", "recreate demo-0"]);
     assert_eq!(world.word(), "Running");
 }

@@ -23,7 +23,7 @@ use operator::rolling::Places;
 use operator::team::{self, Teams};
 use serde_json::{Value, json};
 use shared::config::OperatorConfig;
-use tests::fake_api::{Call, FakeApi, Key, Manager, Store, Verb, When};
+use tests::fake_api::{Call, Deletion, FakeApi, Key, Manager, Store, Verb, When};
 use tests::simulation::{Nature, clock, patroni};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -123,15 +123,32 @@ impl World {
 
     /// A world with nothing in it.
     pub(crate) fn empty() -> Self {
+        Self::configured(configuration())
+    }
+
+    /// The same, with another configuration.
+    pub(crate) fn configured(config: OperatorConfig) -> Self {
         Self::of(Saved {
             label: "the beginning".to_owned(),
             at: BEGIN.parse().unwrap(),
             store: Store::default(),
             nature: Nature::default(),
             servers: Servers::default(),
-            config: Arc::new(configuration()),
+            config: Arc::new(config),
             acts: Vec::new(),
         })
+    }
+
+    /// A world without finalizers, with one operator and one cluster, as its manifest says.
+    pub(crate) async fn without_finalizers(manifest: Value) -> Self {
+        let mut config = configuration();
+        config.kubernetes.enable_finalizers = false;
+        let mut world = Self::configured(config);
+        world.start("operator");
+        world.apply(manifest);
+        world.settle().await;
+        world.forget();
+        world
     }
 
     /// A world with one operator and one cluster, as its manifest says.
@@ -253,6 +270,29 @@ impl World {
         self.apply(manifest);
     }
 
+    /// `kubectl delete` of the manifest.
+    pub(crate) fn delete(&self) {
+        self.api.with(|store| store.delete(&manifest_key(), &Deletion::default()).map(drop)).unwrap();
+    }
+
+    /// Makes the nodes objects: they take pods until they are told not to.
+    pub(crate) fn show_nodes(&self) {
+        for number in 0..self.nature.lock().unwrap().kubelet.nodes {
+            let name = format!("node-{number}");
+            let labels = json!({"kubernetes.io/hostname": name});
+            let node =
+                json!({"apiVersion": "v1", "kind": "Node", "metadata": {"labels": labels}, "spec": {}});
+            self.api.with(|store| store.create(Key::new("", "nodes", "", &name), node, None)).unwrap();
+        }
+    }
+
+    /// Changes a node's specification.
+    pub(crate) fn node(&self, name: &str, spec: Value) {
+        self.api.with(|store| {
+            store.edit(&Key::new("", "nodes", "", name), |node| json_patch::merge(&mut node["spec"], &spec));
+        });
+    }
+
     /// Changes the operators' configuration.
     pub(crate) fn configure(&self, change: impl FnOnce(&mut OperatorConfig)) {
         let mut config = (**self.config.borrow()).clone();
@@ -341,6 +381,18 @@ impl World {
         objects.map(|(key, _)| format!("{} {}", key.resource, key.name)).collect()
     }
 
+    /// The events for people, or any other objects of one plural in any group.
+    pub(crate) fn objects_of(&self, resource: &str) -> Vec<Arc<Value>> {
+        let state = self.api.state();
+        let all = state.store.everything().filter(|(key, _)| key.resource == resource);
+        all.map(|(_, object)| Arc::clone(object)).collect()
+    }
+
+    /// The manifest as it is stored.
+    pub(crate) fn manifest(&self) -> Arc<Value> {
+        self.api.get(&manifest_key()).unwrap()
+    }
+
     /// An object.
     pub(crate) fn object(&self, group: &str, resource: &str, name: &str) -> Arc<Value> {
         let key = Key::new(group, resource, NAMESPACE, name);
@@ -398,6 +450,11 @@ impl Parts {
 }
 
 impl Saved {
+    /// An object, if it was there.
+    pub(crate) fn get(&self, key: &Key) -> Option<&Arc<Value>> {
+        self.store.get(key)
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.store.version() == other.store.version()
             && self.nature.patroni.changes() == other.nature.patroni.changes()

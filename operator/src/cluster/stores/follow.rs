@@ -85,12 +85,22 @@ pub(super) struct Follow<K: Resource<DynamicType = ()> + Kept> {
     known: HashMap<ObjectRef<K>, u64>,
     fresh: HashMap<ObjectRef<K>, u64>,
     optional: bool,
+    departure: Option<Departure<K>>,
 }
+
+/// What is told of an object that is gone, as it was last.
+type Departure<K> = Box<dyn Fn(&K) + Send>;
 
 impl<K: Resource<DynamicType = ()> + Kept> Follow<K> {
     /// `trim` drops what nobody reads, `digest` tells whether the rest has changed.
     pub(super) fn new(trim: fn(&mut K), digest: fn(&mut K) -> u64, owner: Owner, changes: Changes) -> Self {
-        Self { trim, digest, owner, changes, known: HashMap::new(), fresh: HashMap::new(), optional: false }
+        let (known, fresh) = (HashMap::new(), HashMap::new());
+        Self { trim, digest, owner, changes, known, fresh, optional: false, departure: None }
+    }
+
+    /// Tells of every object that goes, before anybody can learn of one that comes after it under its name.
+    pub(super) fn on_departure(self, tell: impl Fn(&K) + Send + 'static) -> Self {
+        Self { departure: Some(Box::new(tell)), ..self }
     }
 
     /// What is followed need not exist: that it cannot be read is told once.
@@ -127,6 +137,9 @@ impl<K: Resource<DynamicType = ()> + Kept> Follow<K> {
 
     /// Takes an event: store first, so that whoever looks at the cluster sees it.
     fn take(&mut self, mut event: Event<K>, writer: &mut Writer<K>) {
+        if let Some(tell) = &self.departure {
+            self.departed(&event, &writer.as_reader(), tell);
+        }
         let changed = match &mut event {
             Event::Apply(object) => {
                 let (key, digest) = self.trimmed(object);
@@ -156,6 +169,24 @@ impl<K: Resource<DynamicType = ()> + Kept> Follow<K> {
         writer.apply_watcher_event(&event);
         for cluster in changed {
             self.changes.push(cluster);
+        }
+    }
+
+    /// Tells of the object that an event takes away: deleted, replaced under its name, or not brought back by a relist.
+    fn departed(&self, event: &Event<K>, store: &Store<K>, tell: &Departure<K>) {
+        match event {
+            Event::Delete(object) => tell(object),
+            Event::Apply(object) | Event::InitApply(object) => {
+                let before = store.get(&ObjectRef::from_obj(object));
+                if let Some(before) = before.filter(|before| before.uid() != object.uid()) {
+                    tell(&before);
+                }
+            }
+            Event::InitDone => {
+                let gone = self.known.keys().filter(|key| !self.fresh.contains_key(key));
+                gone.filter_map(|key| store.get(key)).for_each(|object| tell(&object));
+            }
+            Event::Init => {}
         }
     }
 

@@ -11,11 +11,14 @@
 //! ```
 
 mod changes;
+mod departed;
+mod dropped;
 mod follow;
 mod role_sources;
 mod trim;
 mod written;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -35,11 +38,14 @@ use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shared::api::Postgresql;
+use serde_json::Value;
+use shared::api::{Postgresql, PostgresqlStatus};
 use shared::labels::{APPLICATION, LOGICAL_BACKUP, POOLER};
 use tokio::task::JoinSet;
 
 pub use changes::Changes;
+pub use departed::Departed;
+use dropped::Dropped;
 use follow::{Follow, Owner};
 pub use role_sources::{RoleSources, infrastructure_places};
 use written::Written;
@@ -144,8 +150,12 @@ pub struct Stores {
     pub nodes: Store<Node>,
     /// Where roles come from besides manifests.
     pub role_sources: RoleSources,
+    /// Manifests that went without our finalizer.
+    pub departed: Departed,
+    changes: Changes,
     watches: Arc<JoinSet<()>>,
     written: Written,
+    dropped: Dropped,
 }
 
 impl Stores {
@@ -154,7 +164,10 @@ impl Stores {
         let changes = Changes::default();
         let mut watches = JoinSet::new();
         let manifests = watcher(scope.api(client), watcher::Config::default()).default_backoff();
+        let departed = Departed::default();
+        let noted = departed.clone();
         let manifests = Follow::new(trim::manifest, trim::manifest_digest, Owner::Itself, changes.clone())
+            .on_departure(move |manifest| noted.note(manifest))
             .spawn(manifests, &mut watches);
         let role_sources = RoleSources::start(client, scope, &manifests, &changes, &mut watches);
         let mut start =
@@ -176,8 +189,11 @@ impl Stores {
             role_bindings: start.named(&scope.role_binding),
             manifests: manifests.clone(),
             role_sources,
+            departed,
+            changes: changes.clone(),
             watches: Arc::default(),
             written: Written::default(),
+            dropped: Dropped::default(),
         };
         (Self { watches: Arc::new(watches), ..stores }, changes)
     }
@@ -204,6 +220,11 @@ impl Stores {
         Ok(())
     }
 
+    /// Has a cluster looked at.
+    pub(super) fn look_at(&self, cluster: ClusterRef) {
+        self.changes.push(cluster);
+    }
+
     /// Whether we have written to a manifest since it was as it is here.
     pub(super) fn is_behind(&self, manifest: &Postgresql) -> bool {
         self.written.is_ahead_of(manifest)
@@ -212,6 +233,26 @@ impl Stores {
     /// Takes note of what the API server answered to a write to a manifest.
     pub(super) fn wrote<K: Resource>(&self, manifest: &K) {
         self.written.note(manifest);
+    }
+
+    /// The manifest with the whole of the status that we wrote, where the installed definition drops parts of it.
+    pub(super) fn completed<'a>(&self, manifest: &'a Postgresql) -> Cow<'a, Postgresql> {
+        self.dropped.completed(manifest)
+    }
+
+    /// Takes note of what became of a status that was written. True when a part was dropped for the first time.
+    pub(super) fn dropped(&self, uid: &str, before: &PostgresqlStatus, patch: &Value, kept: &Value) -> bool {
+        self.dropped.note(uid, before, patch, kept)
+    }
+
+    /// Whether a part of a manifest's status is known here only.
+    pub(super) fn holds_part_of(&self, manifest: &Postgresql) -> bool {
+        self.dropped.has(manifest)
+    }
+
+    /// Forgets what is kept of a manifest that is gone.
+    pub(super) fn forget(&self, uid: &str) {
+        self.dropped.forget(uid);
     }
 
     /// How many watches are running.

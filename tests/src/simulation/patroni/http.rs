@@ -65,7 +65,7 @@ impl Patroni {
             .clusters
             .iter()
             .find_map(|(place, cluster)| cluster.named(host).map(|name| (place.clone(), name)));
-        let (place, name) = place?;
+        let (place, name) = place.filter(|(_, name)| !self.silent.contains(name))?;
         if !call.starts_with("GET") {
             self.asked.push(format!("{call} {name}"));
         }

@@ -10,7 +10,7 @@ mod kubernetes;
 mod member;
 mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -52,6 +52,8 @@ pub struct Patroni {
     pub boot: u64,
     /// Seconds that a restart or a switchover takes.
     pub pause: u64,
+    /// Members that nobody reaches on Patroni's port, although they work.
+    pub silent: BTreeSet<String>,
     /// What was asked for and done.
     pub acts: Vec<Act>,
     /// Which calls that may change something were made, whatever came of them, and of whom.
