@@ -196,7 +196,7 @@ fn app() -> App {
         draining: watch::channel(false).1,
         metrics: Arc::new(Metrics::default()),
         world: Arc::new(World::default()),
-        today: || "2026-11-22".parse().unwrap(),
+        clock: || "2026-11-22T08:00:00Z".parse().unwrap(),
     }
 }
 

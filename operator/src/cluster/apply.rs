@@ -16,7 +16,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions, Propagatio
 use serde::de::DeserializeOwned;
 use shared::api::FabricEventStream;
 use shared::build::Resources;
-use shared::plan::{Difference, Effect, Kind, Orphan, ownership};
+use shared::plan::{Difference, Effect, Kind, ObjectName, Orphan, ownership};
 use shared::rollout::Applied;
 
 use crate::context::Context;
@@ -27,17 +27,27 @@ use super::{Error, adopt, credentials, user_lists};
 /// The name under which the operator owns fields.
 pub(super) const FIELD_MANAGER: &str = ownership::MANAGER;
 
-/// Writes what differs. What the API server answers about the StatefulSet is the base of the next step. One object that
-/// is refused keeps no other from being written; all refusals are told.
+/// What came of it.
+pub(super) struct Written {
+    /// What the API server answered about the StatefulSet: the base of the next step.
+    pub(super) applied: Applied,
+    /// Users' Secrets that could not be written. They cost their users the login, and nobody else anything.
+    pub(super) left_out: Vec<Error>,
+}
+
+/// Writes what differs. One object that is refused keeps no other from being written.
+///
+/// # Errors
+/// All refusals, where there is one without which the pods or the Services are not as wanted.
 pub(super) async fn objects(
     differences: &[Difference],
     desired: &Resources,
     seen: &Seen,
     ctx: &Context,
-) -> Result<Applied, Vec<Error>> {
+) -> Result<Written, Vec<Error>> {
     let mut applied = Applied { stateful_set: seen.observed.stateful_set.clone() };
     let strangers = adopt::strangers(differences, seen);
-    let mut refused = Vec::new();
+    let (mut refused, mut left_out) = (Vec::new(), Vec::new());
     for difference in differences {
         let field = difference.field.as_deref().unwrap_or("(missing)");
         tracing::info!(object = %difference.object, field, "applying");
@@ -47,11 +57,33 @@ pub(super) async fn objects(
             }
             object(difference, desired, seen, &mut applied, ctx).await
         };
-        if let Err(error) = written.await {
-            refused.push(error);
+        match written.await {
+            Ok(()) => {}
+            Err(error) if is_one_users_alone(&difference.object, desired) => left_out.push(error),
+            Err(error) => refused.push(error),
         }
     }
-    if refused.is_empty() { Ok(applied) } else { Err(refused) }
+    if refused.is_empty() {
+        return Ok(Written { applied, left_out });
+    }
+    refused.append(&mut left_out);
+    Err(refused)
+}
+
+/// Whether an object is a Secret that no pod of the cluster reads.
+fn is_one_users_alone(object: &ObjectName, desired: &Resources) -> bool {
+    let databases = desired.stateful_set.iter().filter_map(|set| Some(&set.spec.as_ref()?.template));
+    let poolers = desired
+        .poolers
+        .iter()
+        .filter_map(|pooler| Some(&pooler.deployment.as_ref()?.spec.as_ref()?.template));
+    let pods = databases.chain(poolers).filter_map(|pod| pod.spec.as_ref());
+    let variables = pods.flat_map(|pod| &pod.containers).flat_map(|container| container.env.iter().flatten());
+    let mut read = variables.filter_map(|variable| variable.value_from.as_ref()?.secret_key_ref.as_ref());
+    let of_a_role = |name: &str| {
+        desired.credentials.iter().any(|credential| credential.metadata.name.as_deref() == Some(name))
+    };
+    object.kind == Kind::Secret && of_a_role(&object.name) && !read.any(|secret| secret.name == object.name)
 }
 
 /// Writes one object.

@@ -40,6 +40,7 @@ use shared::rollout::{self, Applied, Step, WaitReason};
 
 use crate::context::Context;
 
+use apply::Written;
 pub use error::{Error, told};
 pub use proofs::Proofs;
 use provision::Provisioned;
@@ -62,6 +63,12 @@ impl Outcome {
         tracing::warn!(error = told(&error), "a stage failed");
         self.problems.push(told(&error));
         false
+    }
+
+    /// Keeps what was left out. What there is now to go on with.
+    fn written(&mut self, Written { applied, left_out }: Written) -> Applied {
+        self.refused(left_out);
+        applied
     }
 
     /// Keeps the problems of objects that could not be written.
@@ -135,7 +142,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         apply::objects(&differences, &desired, &seen, ctx).await
     };
     let applied = match written.await {
-        Ok(applied) => applied,
+        Ok(written) => outcome.written(written),
         Err(refused) => {
             outcome.refused(refused);
             let next = Step::Wait { reason: WaitReason::Objects, until: ctx.now() };
@@ -143,9 +150,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         }
     };
     outcome.record(user_lists::refresh(&cluster, &desired, &seen, ctx).await);
-    if let Some(aftermath) = rollout::aftermath(&cluster, &seen.observed.upgrade) {
-        outcome.record(upgrade::settle(manifest, aftermath, &seen.observed, ctx).await);
-    }
+    outcome.record(upgrade::settle(manifest, &cluster, &seen.observed, ctx).await);
     outcome.problems.extend(rollout::trouble(&cluster, &seen.observed.upgrade));
     outcome.record(volumes::grow(&cluster, &seen.volumes_to_grow, ctx).await);
     let orphans = plan::orphans(&cluster, &seen.resources, &desired);
@@ -160,10 +165,8 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         match provision::database(&cluster, &seen, ctx).await {
             Ok(Provisioned::Everything { beyond }) => {
                 outcome.remarks = beyond;
-                if streams_known && streams::can_run(&cluster, &seen) {
-                    let streams = apply::objects(&streams, &desired, &seen, ctx).await;
-                    outcome.refused(streams.err().unwrap_or_default());
-                }
+                let streams = if streams_known { streams.as_slice() } else { &[] };
+                outcome.refused(streams::run(streams, &cluster, &desired, &seen, ctx).await);
             }
             provisioned => drop(outcome.record(provisioned.map(drop))),
         }

@@ -16,8 +16,8 @@ use shared::plan::{Difference, Kind};
 
 use crate::context::Context;
 
-use super::Error;
 use super::observe::Seen;
+use super::{Error, apply};
 
 /// Adds what is there to what was seen. An error where it cannot be known: then no object of a stream is written.
 pub(super) async fn look(cluster: &Cluster, seen: &mut Seen, ctx: &Context) -> Result<(), Error> {
@@ -65,9 +65,23 @@ pub(super) fn parted(differences: Vec<Difference>) -> (Vec<Difference>, Vec<Diff
     differences.into_iter().partition(|difference| difference.object.kind != Kind::FabricEventStream)
 }
 
+/// Writes the objects that differ, once they can run; what was refused.
+pub(super) async fn run(
+    differences: &[Difference],
+    cluster: &Cluster,
+    desired: &Resources,
+    seen: &Seen,
+    ctx: &Context,
+) -> Vec<Error> {
+    if !can_run(cluster, seen) {
+        return Vec::new();
+    }
+    apply::objects(differences, desired, seen, ctx).await.err().unwrap_or_default()
+}
+
 /// Whether what the streams read from is there: Patroni has been told of every slot. The publications are made with the
 /// other contents of the databases, whose failure ends a look before this is asked.
-pub(super) fn can_run(cluster: &Cluster, seen: &Seen) -> bool {
+fn can_run(cluster: &Cluster, seen: &Seen) -> bool {
     let view = seen.observed.patroni.as_ref();
     view.is_some_and(|view| view.members.leader().is_some() && cluster.has_its_stream_slots(&view.config))
 }

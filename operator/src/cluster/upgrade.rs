@@ -13,9 +13,10 @@ use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 use shared::annotations::{UPGRADE_BEGUN, UPGRADE_FAILED, UPGRADED};
 use shared::api::Postgresql;
+use shared::cluster::Cluster;
 use shared::labels::CRITICAL_OPERATION;
 use shared::observed::{Observed, PodIdentity, UpgradeView};
-use shared::rollout::Aftermath;
+use shared::rollout::{self, Aftermath};
 use shared::version::PostgresVersion;
 
 use crate::context::Context;
@@ -92,13 +93,14 @@ pub(super) async fn begin(
     Ok(())
 }
 
-/// Notes what became of an upgrade whose process is gone.
+/// Notes what became of an upgrade whose process is gone, if there was one.
 pub(super) async fn settle(
     manifest: &Postgresql,
-    aftermath: Aftermath,
+    cluster: &Cluster,
     seen: &Observed,
     ctx: &Context,
 ) -> Result<(), Error> {
+    let Some(aftermath) = rollout::aftermath(cluster, &seen.upgrade) else { return Ok(()) };
     let now = ctx.now().to_string();
     tracing::info!(?aftermath, "noting what became of a major upgrade");
     let notes = match aftermath {

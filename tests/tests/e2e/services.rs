@@ -52,18 +52,7 @@ pub(crate) async fn load_balancers_and_node_ports_come_and_go_and_addresses_stay
         spec["type"] == "NodePort" && spec["loadBalancerSourceRanges"].is_null()
     })
     .await?;
-    let port = spec(stage, "acid-shop").await?["ports"][0]["nodePort"].as_u64().unwrap_or_default();
-    let nodes: Api<Node> = Api::all(stage.client());
-    for node in nodes.list(&ListParams::default()).await? {
-        let addresses = node.status.unwrap_or_default().addresses.unwrap_or_default();
-        let Some(internal) = addresses.into_iter().find(|address| address.type_ == "InternalIP") else {
-            continue;
-        };
-        let outside =
-            cluster.session("shop_owner", "shop").await?.at(&internal.address).at_port(u16::try_from(port)?);
-        outside.until_sql_is("SELECT current_user, pg_is_in_recovery()", "shop_owner|f").await?;
-        stage.tell(format!("the primary answers at {}:{port}", internal.address));
-    }
+    the_primary_answers_on_every_node(stage, &cluster).await?;
 
     change(&cluster, json!({"enableMasterNodePort": false})).await?;
     until_spec(stage, "acid-shop", |spec| {
@@ -80,6 +69,22 @@ pub(crate) async fn load_balancers_and_node_ports_come_and_go_and_addresses_stay
     assert!(annotations.contains_key("example.org/somebody-elses"), "{annotations:?}");
     cluster.until_running().await?;
     assert_eq!(watcher.recreated(), Vec::<String>::new(), "no pod was touched");
+    Ok(())
+}
+
+async fn the_primary_answers_on_every_node(stage: &Stage, cluster: &Cluster<'_>) -> Told {
+    let port = spec(stage, "acid-shop").await?["ports"][0]["nodePort"].as_u64().unwrap_or_default();
+    let nodes: Api<Node> = Api::all(stage.client());
+    for node in nodes.list(&ListParams::default()).await? {
+        let addresses = node.status.unwrap_or_default().addresses.unwrap_or_default();
+        let Some(internal) = addresses.into_iter().find(|address| address.type_ == "InternalIP") else {
+            continue;
+        };
+        let outside =
+            cluster.session("shop_owner", "shop").await?.at(&internal.address).at_port(u16::try_from(port)?);
+        outside.until_sql_is("SELECT current_user, pg_is_in_recovery()", "shop_owner|f").await?;
+        stage.tell(format!("the primary answers at {}:{port}", internal.address));
+    }
     Ok(())
 }
 

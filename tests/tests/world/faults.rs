@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tests::fake_api::{Call, Failure, Fault, Verb};
+use tests::fake_api::{Call, Deletion, Failure, Fault, Key, Verb};
 
 use crate::world::{World, manifest};
 
@@ -38,6 +38,35 @@ async fn a_refused_object_keeps_no_other_from_being_written_and_all_refusals_are
     world.pass(400).await;
     world.settle().await;
     assert_eq!(world.word(), "Running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_of_somebody_else_costs_one_user_and_nobody_else() {
+    let mut world = World::empty();
+    let taken = "taken.demo.credentials.postgresql.acid.zalan.do";
+    let foreign =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": taken}, "data": {"a": "Yg=="}});
+    world.api.with(|store| store.create(Key::new("", "secrets", "default", taken), foreign, None)).unwrap();
+    world.start("operator");
+    let mut two_users = manifest(1);
+    two_users["spec"]["users"] = json!({"app": [], "taken": []});
+    world.apply(two_users);
+    world.pass(120).await;
+    let told = world.status()["conditions"][0]["message"].as_str().unwrap().to_owned();
+    assert!(told.contains(taken), "{told}");
+    let statements = world.servers.lock().unwrap().statements.join("\n");
+    assert!(statements.contains(r#"CREATE ROLE "app""#), "{statements}");
+    assert!(!statements.contains(r#"CREATE ROLE "taken""#), "{statements}");
+
+    world
+        .api
+        .with(|store| store.delete(&Key::new("", "secrets", "default", taken), &Deletion::default()))
+        .unwrap();
+    world.pass(400).await;
+    world.settle().await;
+    assert_eq!(world.word(), "Running");
+    let statements = world.servers.lock().unwrap().statements.join("\n");
+    assert!(statements.contains(r#"CREATE ROLE "taken""#), "{statements}");
 }
 
 #[tokio::test(start_paused = true)]
