@@ -49,6 +49,7 @@ impl Beginning {
         let before = Before::seen(&world);
         change(&world);
         let settled = world.comes_to_rest().await;
+        if !settled { println!("DEBUG unsettled {:#}\n{:?}", world.status(), world.api.state().journal.iter().rev().take(12).collect::<Vec<_>>()); }
         Done::seen(&world, &before, settled)
     }
 }
@@ -138,7 +139,6 @@ async fn what_is_said_of_a_change_to_the_configuration_is_what_is_done() {
             insisted: "",
             now: None,
         };
-        println!("DEBUG {patch}");
         let said = Said::of_configuration(&review_configuration(&change).unwrap());
         let built = Built::between((&manifest, &old), (&manifest, &new));
         let done =
