@@ -23,10 +23,6 @@ use shared::field::FieldErrors;
 /// Mistakes of which no object can be made, in the words of `Cluster::resolve`, and why it does not make the rest
 /// without them. Any other mistake that admission lets stand must not keep a cluster from being looked after.
 const UNRESOLVED: &[(&str, &str)] = &[
-    ("may not be empty", "a role or database without a name is none"),
-    ("PostgreSQL keeps 63", "a name that PostgreSQL cuts would be found missing, and made, for ever"),
-    ("unknown flag", "a role might get rights that it must not have; upstream makes no user at all then"),
-    ("contradict each other", "the same"),
     ("is a role with rights of its own", "the pooler would hand them to whoever reaches it"),
     ("is not a supported PostgreSQL major version", "no image runs it"),
     ("volume source", "the API server would refuse every pod"),

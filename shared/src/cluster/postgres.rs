@@ -8,6 +8,7 @@ use crate::patroni::settings::{Place, place};
 use crate::patroni::{DynamicConfig, StandbyCluster};
 use crate::version::PostgresVersion;
 
+use super::stored_form::stored;
 use super::streams::{PLUGIN, Stream};
 
 /// Version and settings.
@@ -38,11 +39,11 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// What the manifest says.
+    /// What the manifest says. An empty text says nothing.
     pub(crate) fn of(spec: &PostgresqlSpec) -> Self {
         match (&spec.standby, &spec.clone) {
-            (Some(standby), _) => Self::Standby(standby.clone()),
-            (None, Some(source)) if !source.cluster.is_empty() => Self::Clone(source.clone()),
+            (Some(standby), _) => Self::Standby(stored(standby.clone())),
+            (None, Some(source)) if !source.cluster.is_empty() => Self::Clone(stored(source.clone())),
             (None, _) => Self::Fresh,
         }
     }
@@ -103,7 +104,7 @@ fn dynamic_config(
         slots: patroni.slots.clone().unwrap_or_default(),
         parameters,
         pg_hba: None,
-        standby_cluster: standby.map(standby_cluster),
+        standby_cluster: standby.map(|standby| standby_cluster(&stored(standby.clone()))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
 
 use crate::annotations;
 use crate::api::{self, Postgresql, PostgresqlSpec};
@@ -136,7 +136,7 @@ fn data_volume(spec: &PostgresqlSpec, config: &OperatorConfig) -> DataVolume {
     DataVolume {
         size: as_stored(&volume.size),
         storage_class: volume.storage_class.clone().filter(|class| !class.is_empty()),
-        selector: volume.selector.clone(),
+        selector: volume.selector.clone().filter(|selector| *selector != LabelSelector::default()),
         sub_path: SubPath::of(volume.sub_path.as_deref(), volume.is_sub_path_expr),
         retention: ClaimRetention {
             delete_when_deleted: retention.when_deleted == RetentionPolicy::Delete,

@@ -144,54 +144,57 @@ pub(super) fn of_manifest(
     single.into_iter().chain(several).collect()
 }
 
-/// A number of configurations without danger, each with what makes it another one.
+/// The configuration that changes begin with, as a resource says it.
+fn configuration() -> Value {
+    json!({ "kubernetes": { "enable_finalizers": true } })
+}
+
+fn read(configuration: &Value) -> Option<OperatorConfig> {
+    let resource = json!({
+        "apiVersion": "acid.zalan.do/v1", "kind": "OperatorConfiguration", "metadata": {"name": "operator"},
+        "configuration": configuration,
+    });
+    let resource: OperatorConfiguration = serde_json::from_value(resource).ok()?;
+    OperatorConfig::from_resource(&resource).ok()
+}
+
+/// A configuration, and a number of others without danger, each with what makes it another one.
 pub(super) fn of_configuration(
-    old: &OperatorConfig,
     manifests: &[Postgresql],
     wanted: usize,
-) -> Vec<(Value, OperatorConfig)> {
-    let whole = serde_json::to_value(old).unwrap();
-    let read = |patch: &Value| {
-        let mut configuration = whole.clone();
+) -> (OperatorConfig, Vec<(Value, OperatorConfig)>) {
+    let old = read(&configuration()).unwrap();
+    let changed = |patch: &Value| {
+        let mut configuration = configuration();
         json_patch::merge(&mut configuration, patch);
-        let resource = json!({
-            "apiVersion": "acid.zalan.do/v1", "kind": "OperatorConfiguration", "metadata": {"name": "operator"},
-            "configuration": configuration,
-        });
-        let resource: OperatorConfiguration = serde_json::from_value(resource).ok()?;
-        let new = OperatorConfig::from_resource(&resource).ok()?;
+        let new = read(&configuration).filter(|new| *new != old)?;
         let (source, insisted) = (Source::Resource, "");
-        let change = ConfigurationChange { source, old, new: &new, manifests, insisted, now: None };
-        (new != *old && refusals(&change).is_empty()).then_some(new)
+        let change = ConfigurationChange { source, old: &old, new: &new, manifests, insisted, now: None };
+        refusals(&change).is_empty().then_some(new)
     };
     let schema = schema_of(&OperatorConfiguration::crd(), "configuration");
-    let mut single: Vec<Value> = Vec::new();
-    for (group, properties) in schema["properties"].as_object().unwrap() {
-        let Some(options) = properties["properties"].as_object() else { continue };
-        let of_group = json!({ "type": "object", "properties": options });
-        single.extend(drawn(&of_group, &format!("configuration.{group}"), |option, value| {
+    let (groups, top): (Vec<_>, Vec<_>) = schema["properties"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .partition(|(_, property)| property["properties"].is_object());
+    let top: Map<String, Value> =
+        top.into_iter().map(|(name, property)| (name.clone(), property.clone())).collect();
+    let mut single = drawn(&json!({ "properties": top }), "configuration", |option, value| {
+        let patch = json!({ option: value });
+        changed(&patch).map(|_| patch)
+    });
+    for (group, options) in groups {
+        single.extend(drawn(options, &format!("configuration.{group}"), |option, value| {
             let patch = json!({ group: { option: value } });
-            read(&patch).map(|_| patch)
+            changed(&patch).map(|_| patch)
         }));
     }
-    let top: Map<String, Value> = schema["properties"].as_object().unwrap().clone();
-    let top: Map<String, Value> =
-        top.into_iter().filter(|(_, property)| property.get("properties").is_none()).collect();
-    single.extend(drawn(
-        &json!({ "type": "object", "properties": top }),
-        "configuration",
-        |option, value| {
-            let patch = json!({ option: value });
-            read(&patch).map(|_| patch)
-        },
-    ));
     let single = spread(single, wanted * 3 / 4, 3);
     let several = together(&single, wanted, 3);
     let all = single.into_iter().chain(several);
-    all.filter_map(|patch| Some((read(&patch)?, patch)))
-        .map(|(new, patch)| (patch, new))
-        .take(wanted)
-        .collect()
+    let all = all.filter_map(|patch| changed(&patch).map(|new| (patch, new))).take(wanted).collect();
+    (old, all)
 }
 
 fn schema_of(crd: &impl serde::Serialize, part: &str) -> Value {
@@ -247,7 +250,7 @@ fn drawn(schema: &Value, path: &str, accepted: impl Fn(&str, &Value) -> Option<V
         }
         let values = schema::following(property, &format!("{path}.{name}"));
         let mut found: Vec<Value> = Vec::new();
-        for _ in 0..12 {
+        for _ in 0..8 {
             let value = values.new_tree(&mut runner).unwrap().current();
             found.extend(accepted(name, &value).filter(|patch| !found.contains(patch)));
             if found.len() == 2 {

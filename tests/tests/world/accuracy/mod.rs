@@ -14,7 +14,7 @@ use shared::api::Postgresql;
 use shared::config::{OperatorConfig, Source};
 use shared::plan;
 
-use crate::world::{Saved, World, configuration, manifest_key};
+use crate::world::{NAMESPACE, Saved, World, configuration, manifest_key};
 use done::{Before, Built, Done};
 use said::Said;
 
@@ -26,10 +26,16 @@ struct Beginning {
 
 impl Beginning {
     async fn with(spec: Value) -> Self {
+        Self::under(configuration(), spec).await
+    }
+
+    async fn under(config: OperatorConfig, spec: Value) -> Self {
         let manifest = json!({
             "apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": {"name": "demo"}, "spec": spec,
         });
         let world = World::with(manifest).await;
+        world.configure(|now| *now = config);
+        world.settle().await;
         assert_eq!(world.word(), "Running", "{:#}", world.status());
         Self { saved: world.saved(), manifest: (*world.api.get(&manifest_key()).unwrap()).clone() }
     }
@@ -43,6 +49,7 @@ impl Beginning {
         let before = Before::seen(&world);
         change(&world);
         let settled = world.comes_to_rest().await;
+        if !settled { println!("DEBUG unsettled {:#}\n{:?}", world.status(), world.api.state().journal.iter().rev().take(12).collect::<Vec<_>>()); }
         Done::seen(&world, &before, settled)
     }
 }
@@ -115,11 +122,15 @@ async fn what_is_said_of_a_change_to_a_cluster_with_everything_is_what_is_done()
 
 #[tokio::test(start_paused = true)]
 async fn what_is_said_of_a_change_to_the_configuration_is_what_is_done() {
-    let begin = Beginning::with(changes::full()).await;
-    let (old, manifest) = (configuration(), typed(&begin.manifest));
+    let manifest = typed(&json!({
+        "apiVersion": "acid.zalan.do/v1", "kind": "postgresql",
+        "metadata": {"name": "demo", "namespace": NAMESPACE}, "spec": changes::full(),
+    }));
     let manifests = [manifest.clone()];
+    let (old, all) = changes::of_configuration(&manifests, 60);
+    let begin = Beginning::under(old.clone(), changes::full()).await;
     let mut report = Report::default();
-    for (patch, new) in changes::of_configuration(&old, &manifests, 90) {
+    for (patch, new) in all {
         let change = ConfigurationChange {
             source: Source::Resource,
             old: &old,
@@ -134,5 +145,5 @@ async fn what_is_said_of_a_change_to_the_configuration_is_what_is_done() {
             begin.carry_out(|world| world.configure(|config: &mut OperatorConfig| *config = new)).await;
         report.note(&patch, &said, &built, &done);
     }
-    report.is_clean(90);
+    report.is_clean(60);
 }
