@@ -255,12 +255,15 @@ pub(super) fn secrets_in_clear(manifest: &Postgresql, _: &OperatorConfig, change
 /// RFC 3339 with the offset in numbers, and with a `T` as the CRD's own rule wants it, and upstream's.
 fn moment(text: &str) -> Result<(), &'static str> {
     let sample = "is not a moment; write for example 2026-01-31T12:30:00+00:00";
-    let (date, time) = text.split_once(['T', 't']).ok_or(sample)?;
+    let (date, time) = text.split_once(['T', ' ']).ok_or(sample)?;
     if time.ends_with(['Z', 'z']) {
         return Err("must give its offset in numbers; write +00:00 instead of Z");
     }
     if !time.contains(['+', '-']) {
         return Err("lacks an offset from UTC; append +00:00 or yours");
+    }
+    if text.contains(' ') {
+        return Err(sample);
     }
     format!("{date}T{time}").parse::<Timestamp>().map(|_| ()).map_err(|_| sample)
 }
@@ -279,7 +282,7 @@ mod tests {
     #[test]
     fn a_moment_has_a_date_a_time_and_an_offset_in_numbers() {
         for text in
-            ["2026-01-02T03:04:05+00:00", "2026-01-02T03:04:05.123-05:30", "2026-01-02t03:04:05+01:00"]
+            ["2026-01-02T03:04:05+00:00", "2026-01-02T03:04:05.123-05:30", "2026-01-02T03:04:05+01:00"]
         {
             assert_eq!(moment(text), Ok(()), "{text}");
         }
