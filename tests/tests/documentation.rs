@@ -199,7 +199,8 @@ fn every_scenario_is_played_by_tests_that_exist() {
     let mut wrong = Vec::new();
     for line in read("docs/scenarios.md").lines().filter(|line| line.starts_with("| ")) {
         let played = line.split('|').nth(2).unwrap();
-        let names = played.split('`').skip(1).step_by(2).filter(|name| name.contains('_') && !name.contains('.'));
+        let names =
+            played.split('`').skip(1).step_by(2).filter(|name| name.contains('_') && !name.contains('.'));
         wrong.extend(names.filter(|name| !code.contains(*name)).map(str::to_owned));
     }
     assert!(wrong.is_empty(), "docs/scenarios.md names tests that do not exist: {wrong:#?}");
