@@ -281,10 +281,10 @@ fn exactly(uid: Option<String>) -> DeleteParams {
     DeleteParams { preconditions, ..DeleteParams::background() }
 }
 
-/// What is gone already, or has come back as another, is no error.
+/// What is gone already is no error. What has come back as another one is: it is looked at again.
 fn gone<T>(deleted: kube::Result<T>) -> kube::Result<()> {
     match deleted {
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         result => result.map(drop),
     }
 }

@@ -16,7 +16,8 @@ use crate::context::Context;
 use super::Error;
 use super::observe::Seen;
 
-/// Brings the annotations of the pods that were seen to what the template says. A pod that has gone needs none.
+/// Brings the annotations of the pods that were seen to what the template says. A pod that has gone needs none; one that
+/// came back as another ends the look, because what is to go is forgotten as soon as the StatefulSet is written.
 pub(super) async fn refresh(
     cluster: &Cluster,
     desired: &Resources,
@@ -35,7 +36,7 @@ pub(super) async fn refresh(
         let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), &identity.namespace);
         let patch = json!({ "metadata": { "uid": identity.uid, "annotations": annotations } });
         match pods.patch_metadata(&identity.name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
             result => drop(result.map_err(Error::kubernetes(format!("annotate pod {}", identity.name)))?),
         }
     }

@@ -344,7 +344,12 @@ async fn with_upstreams_definition_the_word_is_right_and_nothing_is_written_for_
 #[tokio::test(start_paused = true)]
 async fn one_member_that_does_not_answer_keeps_no_setting_from_the_others() {
     let world = World::with(manifest(3)).await;
-    world.nature.lock().unwrap().patroni.silent.insert("demo-1".to_owned());
+    world.api.with(|store| {
+        store.delete(&Key::new("", "pods", "default", "demo-0"), &Deletion::default()).unwrap();
+    });
+    world.settle().await;
+    assert_ne!(world.leader(), "demo-0", "the one that is asked first is a replica now");
+    world.nature.lock().unwrap().patroni.silent.insert("demo-0".to_owned());
     world.patch(json!({"postgresql": {"parameters": {"work_mem": "8MB"}}}));
     world.settle().await;
     assert_eq!(world.acts(), ["patch configuration"]);
