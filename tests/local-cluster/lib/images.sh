@@ -55,7 +55,7 @@ make_database_images() {
   names="${arguments[*]}"
   version=$(version_of "$names" "$images"/{spilo,pooler,backup}/* "$LIBRARY_FOLDER/pack_image.py" "$IMAGE_WORK_FOLDER"/*.tar.version)
   is_current "$archive" "$version" && return
-  for file in configure.py archives.py archive.py restore_command.sh basebackup.sh post_init.sh clone.sh inplace_upgrade.py rejoin.py; do
+  for file in configure.py archives.py archive.py wal.sh restore_command.sh basebackup.sh post_init.sh clone.sh inplace_upgrade.py rejoin.py; do
     arguments+=(--file "$images/spilo/$file=/scripts/$file")
   done
   step "packing the images of databases, pooler and backups" pack_image "$archive" "${arguments[@]}" \

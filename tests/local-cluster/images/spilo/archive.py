@@ -1,16 +1,13 @@
 #!/usr/bin/env python3
-"""archive.py: WAL and base backups in an S3-compatible store. Run under `envdir`, which says where the archive is.
+"""archive.py: base backups in an S3-compatible store. Run under `envdir`, which says where the archive is.
 
-  push FILE                                 archive one WAL file
-  fetch NAME FILE                           get one back
   first-backup                              once this member leads: a base backup, as Spilo takes one at every start
   backup                                    a base backup of the running server
   list                                      base backups, the oldest first: id, end
   restore --datadir=FOLDER [--until=TIME] [--envdir=FOLDER]
                                             the newest base backup (that ended before a moment) into a folder
 
-The work is done by barman-cloud. Its place in the archive is below a folder of its own, so that nobody takes it for an
-archive of WAL-G.
+The work is done by barman-cloud, in a folder of its own. WAL files are beside it, see wal.sh.
 """
 import json
 import os
@@ -28,7 +25,7 @@ PROGRAMS = "/usr/lib/postgresql"
 
 
 def barman(program: str, *arguments: str, place: str = "", **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Runs `barman-cloud-PROGRAM [OPTIONS] PLACE SERVER ARGUMENTS`."""
+    """Runs `barman-cloud-PROGRAM OPTIONS PLACE SERVER ARGUMENTS`."""
     place = place or os.environ["WALE_S3_PREFIX"]
     before = [argument for argument in arguments if argument.startswith("-")]
     after = [argument for argument in arguments if not argument.startswith("-")]
@@ -106,11 +103,7 @@ def option(name: str) -> str:
 
 
 def main() -> None:
-    verb, *arguments = sys.argv[1:] or [""]
-    if verb == "push":
-        sys.exit(barman("wal-archive", *arguments).returncode)
-    if verb == "fetch":
-        sys.exit(barman("wal-restore", "--no-partial", *arguments).returncode)
+    verb = sys.argv[1] if len(sys.argv) > 1 else ""
     if verb == "first-backup":
         first_backup()
     elif verb == "backup":

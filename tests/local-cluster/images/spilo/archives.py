@@ -2,7 +2,7 @@
 
 Imported by configure.py. Each archive is a folder of files named like variables, for `envdir`: that is how the commands in
 Patroni's configuration get at an address and its keys, which stand in no environment and no configuration. What WAL-G
-does in Spilo is done by barman-cloud here (see archive.py), so that an archive of the one cannot be read by the other.
+does in Spilo is done by curl (wal.sh) and barman-cloud (archive.py) here, so that neither can read the other's archive.
 Only S3 is known.
 """
 import os
@@ -24,7 +24,11 @@ def location(prefix: str) -> str:
         return given("WALE_S3_PREFIX").rstrip("/")
     if not given("WAL_S3_BUCKET") or not given("SCOPE"):
         return ""
-    scope = given("WAL_BUCKET_SCOPE_PREFIX") + given("SCOPE") + given("WAL_BUCKET_SCOPE_SUFFIX")
+    # as Spilo has it: the namespace belongs to the name of a member's own archive, unless the variable says otherwise
+    namespace = os.environ.get("POD_NAMESPACE", "default")
+    own = "" if prefix or namespace == "default" else f"{namespace}-"
+    before = os.environ.get(f"{prefix}WAL_BUCKET_SCOPE_PREFIX", own)
+    scope = before + given("SCOPE") + given("WAL_BUCKET_SCOPE_SUFFIX")
     # the version of a clone's source is not known: archive.py looks for it
     return f"s3://{given('WAL_S3_BUCKET')}/spilo/{scope}/wal/{given('PGVERSION')}".rstrip("/")
 
@@ -59,4 +63,4 @@ def restore_command(place: str) -> str:
 
 
 def archive_command(place: str) -> str:
-    return f'envdir "{place}" /scripts/archive.py push "%p"'
+    return f'envdir "{place}" /scripts/wal.sh push "%p"'
