@@ -2,16 +2,18 @@
 //!
 //! `cargo test -p tests --test e2e`, with parts of names to choose. Settings: `E2E_SIDE_BY_SIDE` (how many at once, 3),
 //! `E2E_KEEP_FAILED` (keep the namespace of a failed story), `E2E_OPERATOR_NAMESPACE`, `E2E_IMAGE`, `E2E_OTHER_IMAGE`,
-//! `E2E_IDLE_SECONDS`, and `LOCAL_CLUSTER_AUDIT_LOG` (where the API server writes its audit log).
+//! `E2E_BACKUP_IMAGE`, `E2E_IDLE_SECONDS`, and `LOCAL_CLUSTER_AUDIT_LOG` (where the API server writes its audit log).
 
 // Stories are tests: they may be blunt.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod admission;
+mod clones;
 mod deletion;
 mod failover;
 mod held_back;
 mod idle;
+mod logical_backups;
 mod new_cluster;
 mod nodes;
 mod parameters;
@@ -20,6 +22,7 @@ mod prepared;
 mod repair;
 mod rolling_update;
 mod scaling;
+mod standbys;
 mod undecodable;
 mod upgrade;
 mod volumes;
@@ -53,6 +56,9 @@ fn main() -> ExitCode {
         story!(upgrade::a_cluster_moves_from_version_15_to_17_with_its_data),
         story!(pooler::an_application_logs_in_through_the_pooler_and_survives_a_switchover),
         story!(prepared::in_a_prepared_database_owners_make_writers_write_and_readers_read),
+        story!(clones::a_clone_has_the_data_of_now_or_of_a_moment),
+        story!(standbys::standbys_follow_a_host_or_an_archive_and_are_promoted),
+        story!(logical_backups::a_dump_from_the_cron_job_restores_into_an_empty_cluster),
         story!(scaling::a_cluster_grows_to_three_members_and_shrinks_to_two),
         story!(scaling::a_primary_that_has_to_go_hands_over_first),
         story!(repair::what_somebody_takes_away_comes_back_within_five_seconds),
