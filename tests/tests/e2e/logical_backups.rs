@@ -11,8 +11,9 @@ const EMPTY: &str = include_str!("../../fixtures/e2e/empty.yaml");
 const CRON_JOB: &str = "logical-backup-acid-shop";
 
 /// What a person types. The roles of the new cluster's own operator and Patroni keep their passwords.
-const RESTORE: &str = "set -e; curl --fail --silent \"$0\" | gunzip \
-    | sed -E '/^(CREATE|ALTER) ROLE (postgres|standby)[ ;]/d' | psql -Xq -d postgres >/dev/null";
+const RESTORE: &str = r#"set -e -o pipefail
+    curl --fail --silent --show-error --aws-sigv4 aws:amz:us-east-1:s3 --user e2e:e2e-secret "$0" |
+        gunzip | sed -E '/^(CREATE|ALTER) ROLE (postgres|standby)[ ;]/d' | psql -Xq -d postgres >/dev/null"#;
 
 pub(crate) async fn a_dump_from_the_cron_job_restores_into_an_empty_cluster(stage: &Stage) -> Told {
     dumps_are_configured(stage).await?;

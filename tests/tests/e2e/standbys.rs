@@ -69,16 +69,15 @@ async fn is_promoted(source: &Cluster<'_>, standby: &Cluster<'_>) -> Told {
     Ok(())
 }
 
-/// What a person does before: a standby has the source's passwords, so its Secrets are made with them.
+/// What a person does before: a standby has the source's passwords, so its Secrets are made with them. The operator puts
+/// its labels on.
 async fn take_passwords(stage: &Stage, source: &Cluster<'_>, standby: &str) -> Told {
     let secrets: Api<Secret> = stage.api();
     for user in ["postgres", "standby"] {
         let found = secrets.get(&source.secret(user)).await?;
-        let labels = [("application", "spilo"), ("cluster-name", standby)];
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(source.secret(user).replace(source.name(), standby)),
-                labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
                 ..ObjectMeta::default()
             },
             data: found.data,

@@ -9,4 +9,5 @@ mod exec;
 mod faults;
 mod invariants;
 mod rollout;
+mod secrets;
 mod world;
