@@ -1,8 +1,9 @@
 //! The Secrets of roles: created once with a fresh password, or an infrastructure role's, never overwritten.
 //!
-//! An existing Secret keeps its data; labels, annotations and owners are applied without it. One that we have not made
-//! is not ours to adopt: its content would become a database credential. In another namespace that goes further: there
-//! the Secret must say by annotation whose it is, because a cluster of the same name elsewhere could mean the same one.
+//! An existing Secret keeps its data; labels, annotations and owners are applied without it. So a person may choose a
+//! password beforehand, as a standby needs its source's: the Secret of that name and user is taken, unless a label says
+//! that it is another cluster's. In another namespace its content would become the credential of somebody who may not
+//! write there: it must say by annotation whose it is, as only we write it.
 
 use std::collections::BTreeMap;
 
@@ -72,16 +73,30 @@ async fn create(
     }
 }
 
-/// Takes back a Secret that the stores did not show: one of ours that lost its labels, never a stranger's.
+/// Takes a Secret that the stores did not show: one that a person has made for this user, or one of ours that lost its
+/// labels; never another cluster's.
 async fn adopt(secrets: &Api<Secret>, name: &str, wanted: &Credential) -> Result<(), Error> {
     let found = secrets.get(name).await.map_err(Error::kubernetes(format!("read Secret {name}")))?;
     let user = found.data.as_ref().and_then(|data| data.get(USERNAME_KEY));
     let same_user = user.is_some_and(|user| user.0 == wanted.user.as_str().as_bytes());
     let made_by_us = found.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(APPLIED));
-    if same_user && made_by_us && same_home(&found.metadata, &wanted.metadata) {
+    let prepared = is_at_home(&wanted.metadata) && !contradicts(&found.metadata, &wanted.metadata);
+    if same_user && (made_by_us || prepared) && same_home(&found.metadata, &wanted.metadata) {
         return apply_metadata(secrets, name, &wanted.metadata).await;
     }
     Err(Error::ForeignSecret(name.to_owned()))
+}
+
+/// Whether a Secret is in its cluster's own namespace: only others carry the annotation that says whose they are.
+fn is_at_home(wanted: &ObjectMeta) -> bool {
+    wanted.annotations.as_ref().is_none_or(|all| !all.contains_key(CLUSTER))
+}
+
+/// Whether a label says something else than ours do, for example the name of another cluster.
+fn contradicts(found: &ObjectMeta, wanted: &ObjectMeta) -> bool {
+    let labels = |metadata: &ObjectMeta| metadata.labels.clone().unwrap_or_default();
+    let wanted = labels(wanted);
+    labels(found).iter().any(|(key, value)| wanted.get(key).is_some_and(|other| other != value))
 }
 
 /// Whether both say the same about whose they are, or neither says anything.

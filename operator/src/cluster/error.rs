@@ -15,7 +15,10 @@ pub enum Error {
         source: kube::Error,
     },
     /// A Secret of that name belongs to somebody else.
-    #[error("Secret {0} exists and does not belong to this cluster; delete or rename it")]
+    #[error(
+        "Secret {0} exists and is not this cluster's: its username is another one, or a label names another cluster; \
+         correct or delete it"
+    )]
     ForeignSecret(String),
     /// Patroni refused or did not answer.
     #[error("could not {act}")]

@@ -90,16 +90,17 @@ fn wal_archive(cluster: &Cluster, source: &CloneDescription, timestamp: &str) ->
     all
 }
 
-/// What a standby follows: a host, or an archive.
+/// What a standby follows: a host, an archive, or a host with an archive for what the host no longer has.
 pub(super) fn standby(cluster: &Cluster, source: &StandbyDescription) -> Vec<EnvVar> {
     let mut all = Vec::new();
     if let Some(host) = source.standby_host.as_deref().filter(|host| !host.is_empty()) {
         all.push(literal("STANDBY_HOST", host));
         all.extend(given("STANDBY_PORT", source.standby_port.as_deref()));
         all.extend(given("STANDBY_PRIMARY_SLOT_NAME", source.standby_primary_slot_name.as_deref()));
-    } else {
-        let s3 = given("STANDBY_WALE_S3_PREFIX", source.s3_wal_path.as_deref());
-        all.extend(s3.or_else(|| given("STANDBY_WALE_GS_PREFIX", source.gs_wal_path.as_deref())));
+    }
+    let s3 = given("STANDBY_WALE_S3_PREFIX", source.s3_wal_path.as_deref());
+    if let Some(archive) = s3.or_else(|| given("STANDBY_WALE_GS_PREFIX", source.gs_wal_path.as_deref())) {
+        all.push(archive);
         all.push(literal("STANDBY_METHOD", "STANDBY_WITH_WALE"));
         all.push(literal("STANDBY_WAL_BUCKET_SCOPE_PREFIX", ""));
     }

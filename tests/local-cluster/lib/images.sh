@@ -51,14 +51,16 @@ make_database_images() {
   local archive=$IMAGE_FOLDER/databases.tar images=$PROJECT_FOLDER/images file names version arguments=()
   for file in "${SPILO_IMAGES[@]}"; do arguments+=(--image "$file=/bin/sh,/launch.sh,init"); done
   for file in "${POOLER_IMAGES[@]}"; do arguments+=(--image "$file=/usr/bin/dumb-init,--,/entrypoint.sh"); done
+  for file in "${BACKUP_IMAGES[@]}"; do arguments+=(--image "$file=/usr/bin/dumb-init,--,/dump.py"); done
   names="${arguments[*]}"
-  version=$(version_of "$names" "$images"/spilo/* "$images"/pooler/* "$LIBRARY_FOLDER/pack_image.py" "$IMAGE_WORK_FOLDER"/*.tar.version)
+  version=$(version_of "$names" "$images"/{spilo,pooler,backup}/* "$LIBRARY_FOLDER/pack_image.py" "$IMAGE_WORK_FOLDER"/*.tar.version)
   is_current "$archive" "$version" && return
-  for file in configure.py post_init.sh clone.sh inplace_upgrade.py rejoin.py; do
+  for file in configure.py archives.py archive.py wal.sh restore_command.sh basebackup.sh post_init.sh clone.sh inplace_upgrade.py rejoin.py; do
     arguments+=(--file "$images/spilo/$file=/scripts/$file")
   done
-  step "packing the database and pooler images" pack_image "$archive" "${arguments[@]}" \
+  step "packing the images of databases, pooler and backups" pack_image "$archive" "${arguments[@]}" \
     --file "$images/spilo/launch.sh=/launch.sh" --file "$images/pooler/entrypoint.sh=/entrypoint.sh" \
+    --file "$images/backup/dump.py=/dump.py" \
     --workdir /home/postgres --path "$STANDARD_PATH:/usr/lib/postgresql/18/bin" \
     --env LC_ALL=en_US.utf-8 --env PGHOME=/home/postgres --env RW_DIR=/run \
     --env PGROOT=/home/postgres/pgdata/pgroot --env PGDATA=/home/postgres/pgdata/pgroot/data \

@@ -123,7 +123,7 @@ start_process_node() {
   for name in $(node_names); do flags+=(--node "$name"); done
   mkdir -p "$STATE_FOLDER/scripts" "$STATE_FOLDER/pods" "$STATE_FOLDER/programs"
   # a copy, so that the user 'postgres' can read it wherever this project stands
-  cp "$PROJECT_FOLDER"/images/spilo/{configure.py,post_init.sh,clone.sh} "$STATE_FOLDER/scripts/"
+  cp "$PROJECT_FOLDER"/images/spilo/{configure.py,archives.py,post_init.sh,clone.sh,basebackup.sh} "$STATE_FOLDER/scripts/"
   touch "$PROGRAM_LIST"
   KUBECONFIG=$KUBECONFIG_FOLDER/process-node start_process process-node "$PROCESS_NODE" "${flags[@]}" \
     --state "$STATE_FOLDER" --network "$POD_NETWORK" --programs "$PROGRAM_LIST"

@@ -23,6 +23,7 @@ PROCESS_NODE=${LOCAL_CLUSTER_PROCESS_NODE:-}
 read -ra NODE_NAMES <<<"${LOCAL_CLUSTER_NODE_NAMES:-}"
 read -ra SPILO_IMAGES <<<"${LOCAL_CLUSTER_SPILO_IMAGES:-localhost/spilo:1 localhost/spilo:2}"
 read -ra POOLER_IMAGES <<<"${LOCAL_CLUSTER_POOLER_IMAGES:-localhost/pooler:1}"
+read -ra BACKUP_IMAGES <<<"${LOCAL_CLUSTER_BACKUP_IMAGES:-localhost/logical-backup:1}"
 read -ra API_SERVER_FLAGS <<<"${LOCAL_CLUSTER_API_SERVER_FLAGS:-}"
 read -ra CONTROLLER_MANAGER_FLAGS <<<"${LOCAL_CLUSTER_CONTROLLER_MANAGER_FLAGS:-}"
 SCHEDULER_FLAGS=()
@@ -43,6 +44,7 @@ Settings, by environment variables (in brackets: now):
   LOCAL_CLUSTER_PROXY_MODE       kube-proxy: iptables or nftables [$PROXY_MODE]
   LOCAL_CLUSTER_SPILO_IMAGES     names of the database image, same content [${SPILO_IMAGES[*]}]
   LOCAL_CLUSTER_POOLER_IMAGES    names of the PgBouncer image [${POOLER_IMAGES[*]}]
+  LOCAL_CLUSTER_BACKUP_IMAGES    names of the logical backup image [${BACKUP_IMAGES[*]}]
   LOCAL_CLUSTER_READY_SECONDS    how long up waits for the nodes [$READY_SECONDS]
   LOCAL_CLUSTER_PROCESS_NODE     light mode: a built process-node; without it cargo builds one [$PROCESS_NODE]
   LOCAL_CLUSTER_API_SERVER_FLAGS, LOCAL_CLUSTER_CONTROLLER_MANAGER_FLAGS   further flags

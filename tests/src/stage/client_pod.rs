@@ -97,6 +97,17 @@ impl<'a> Session<'a> {
         Ok(self.stage.in_client(&command).await?.trim_end().to_owned())
     }
 
+    /// What a shell script prints that finds the user in its environment, as `psql` does. Its arguments begin at `$0`.
+    ///
+    /// # Errors
+    /// With what it says on standard error.
+    pub async fn shell(&self, script: &str, arguments: &[&str]) -> Told<String> {
+        let mut command = vec!["env".to_owned()];
+        command.extend(self.environment());
+        command.extend(["bash", "-c", script].iter().chain(arguments).map(|&word| word.to_owned()));
+        self.stage.in_client(&command).await
+    }
+
     /// Asks until the database answers at all.
     ///
     /// # Errors

@@ -25,6 +25,10 @@ impl<'a> Cluster<'a> {
         &self.name
     }
 
+    pub(super) fn stage(&self) -> &'a Stage {
+        self.stage
+    }
+
     /// What selects its pods and objects.
     pub fn selector(&self) -> String {
         format!("application=spilo,cluster-name={}", self.name)

@@ -2,17 +2,19 @@
 //!
 //! `cargo test -p tests --test e2e`, with parts of names to choose. Settings: `E2E_SIDE_BY_SIDE` (how many at once, 3),
 //! `E2E_KEEP_FAILED` (keep the namespace of a failed story), `E2E_OPERATOR_NAMESPACE`, `E2E_IMAGE`, `E2E_OTHER_IMAGE`,
-//! `E2E_IDLE_SECONDS`, and `LOCAL_CLUSTER_AUDIT_LOG` (where the API server writes its audit log).
+//! `E2E_BACKUP_IMAGE`, `E2E_IDLE_SECONDS`, and `LOCAL_CLUSTER_AUDIT_LOG` (where the API server writes its audit log).
 
 // Stories are tests: they may be blunt.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod admission;
+mod clones;
 mod credentials;
 mod deletion;
 mod failover;
 mod held_back;
 mod idle;
+mod logical_backups;
 mod new_cluster;
 mod nodes;
 mod parameters;
@@ -24,6 +26,7 @@ mod repair;
 mod rolling_update;
 mod scaling;
 mod services;
+mod standbys;
 mod streams;
 mod tls;
 mod undecodable;
@@ -65,6 +68,9 @@ fn main() -> ExitCode {
         story!(prepared::in_a_prepared_database_owners_make_writers_write_and_readers_read),
         story!(credentials::a_password_rotates_and_whoever_connects_by_the_secret_never_fails),
         story!(credentials::a_password_changed_by_hand_reaches_the_database_within_seconds),
+        story!(clones::a_clone_has_the_data_of_now_or_of_a_moment),
+        story!(standbys::standbys_follow_a_host_or_an_archive_and_are_promoted),
+        story!(logical_backups::a_dump_from_the_cron_job_restores_into_an_empty_cluster),
         story!(scaling::a_cluster_grows_to_three_members_and_shrinks_to_two),
         story!(scaling::a_cluster_shrinks_to_nothing_and_comes_back_with_its_data),
         story!(scaling::a_primary_that_has_to_go_hands_over_first),

@@ -12,4 +12,5 @@ mod faults;
 mod invariants;
 mod nodes;
 mod rollout;
+mod secrets;
 mod world;

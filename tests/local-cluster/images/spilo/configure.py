@@ -2,8 +2,8 @@
 """Writes Patroni's configuration from the environment variables that an operator sets on a Spilo container.
 
 A small stand-in for Spilo's configure_spilo.py: Kubernetes as DCS (on Endpoints or ConfigMaps), the merge of
-SPILO_CONFIGURATION, standby clusters by host, clones by base backup, TLS files, PGVERSION. There is no WAL archive in
-this image, so what needs one is refused.
+SPILO_CONFIGURATION, WAL archives (see archives.py), clones and standby clusters of a running cluster and of an archive,
+TLS files, PGVERSION.
 """
 import glob
 import json
@@ -13,8 +13,10 @@ import subprocess
 import sys
 from typing import Any
 
+import archives
 import yaml
 
+SCRIPTS = os.path.dirname(os.path.abspath(__file__))
 HOME = os.environ.get("PGHOME", "/home/postgres")
 DATA = os.environ.get("PGDATA", f"{HOME}/pgdata/pgroot/data")
 WRITABLE = os.environ.get("RW_DIR", "/run")
@@ -117,17 +119,50 @@ def dynamic_configuration(memory: int) -> dict[str, Any]:
         "maximum_lag_on_failover": 33554432,
         "postgresql": {"use_pg_rewind": True, "use_slots": True, "parameters": parameters},
     }
+    if standby_cluster():
+        dynamic["standby_cluster"] = standby_cluster()
+    return dynamic
+
+
+def standby_cluster() -> dict[str, Any]:
+    """What a standby cluster follows: a host, an archive, or both."""
+    standby: dict[str, Any] = {}
     if variable("STANDBY_HOST"):
-        standby = {"create_replica_methods": ["basebackup"], "host": variable("STANDBY_HOST")}
+        standby["host"] = variable("STANDBY_HOST")
         if variable("STANDBY_PORT"):
             standby["port"] = int(variable("STANDBY_PORT"))
         if variable("STANDBY_PRIMARY_SLOT_NAME"):
             standby["primary_slot_name"] = variable("STANDBY_PRIMARY_SLOT_NAME")
-        dynamic["standby_cluster"] = standby
-    return dynamic
+    if archives.location("STANDBY_"):
+        standby["restore_command"] = archives.restore_command(archives.folder("STANDBY_"))
+    methods = ["bootstrap_standby_with_wale"] if "restore_command" in standby else []
+    return {"create_replica_methods": [*methods, "basebackup_fast_xlog"], **standby} if standby else {}
 
 
-def clone() -> dict[str, Any]:
+def clone_from_archive() -> dict[str, Any]:
+    """The part of `bootstrap` that starts from another cluster's archive, and ends at a moment."""
+    place = archives.write("CLONE_")
+    if not place:
+        sys.exit("CLONE_METHOD=CLONE_WITH_WALE: no archive in S3 is named, or this machine has no barman-cloud")
+    until = variable("CLONE_TARGET_TIME")
+    recovery = {
+        "restore_command": archives.restore_command(place),
+        "recovery_target_timeline": "latest",
+        "recovery_target_action": "promote",
+    }
+    if until:
+        recovery["recovery_target_time"] = until
+    options = [f"--until={until}", f"--envdir={place}"]
+    return {
+        "method": "clone_with_wale",
+        "clone_with_wale": {
+            "command": shlex.join(["envdir", place, f"{SCRIPTS}/archive.py", "restore", *options]),
+            "recovery_conf": recovery,
+        },
+    }
+
+
+def clone_from_host() -> dict[str, Any]:
     """The part of `bootstrap` that starts from a base backup of another cluster."""
     host, port = variable("CLONE_HOST"), os.environ.get("CLONE_PORT", "5432")
     user = os.environ.get("CLONE_USER", STANDBY_USER)
@@ -138,7 +173,7 @@ def clone() -> dict[str, Any]:
     return {
         "method": "clone_with_basebackup",
         "clone_with_basebackup": {
-            "command": shlex.join(["/scripts/clone.sh", password_file, host, port, user]),
+            "command": shlex.join([f"{SCRIPTS}/clone.sh", password_file, host, port, user]),
             "recovery_conf": {
                 "recovery_target": "immediate",
                 "recovery_target_timeline": "latest",
@@ -150,17 +185,16 @@ def clone() -> dict[str, Any]:
 
 
 def bootstrap(memory: int) -> dict[str, Any]:
-    for name in ("CLONE_METHOD", "STANDBY_METHOD"):
-        if variable(name).endswith("_WITH_WALE"):
-            sys.exit(f"{name}={variable(name)}: this test image has no WAL archive")
     locale = os.environ.get("INITDB_LOCALE", "en_US")
     section: dict[str, Any] = {
         "dcs": dynamic_configuration(memory),
-        "post_init": shlex.join(["/scripts/post_init.sh", HUMAN_ROLE]),
+        "post_init": shlex.join([f"{SCRIPTS}/post_init.sh", HUMAN_ROLE]),
         "initdb": [{"encoding": "UTF8"}, {"locale": f"{locale}.UTF-8"}, "data-checksums"],
     }
     if variable("CLONE_METHOD") == "CLONE_WITH_BASEBACKUP" and variable("CLONE_HOST"):
-        section.update(clone())
+        section.update(clone_from_host())
+    elif variable("CLONE_METHOD") == "CLONE_WITH_WALE":
+        section.update(clone_from_archive())
     return section
 
 
@@ -179,8 +213,9 @@ def client_authentication() -> list[str]:
 
 def postgresql(memory: int) -> dict[str, Any]:
     certificate_file, key_file = certificate()
+    archive, followed = archives.write(""), archives.write("STANDBY_")
     parameters = {
-        "archive_command": "/bin/true",
+        "archive_command": archives.archive_command(archive) if archive else "/bin/true",
         "shared_buffers": f"{max(16, min(memory // 5, 8192))}MB",
         "logging_collector": "on",
         "log_destination": "csvlog",
@@ -197,7 +232,14 @@ def postgresql(memory: int) -> dict[str, Any]:
     }
     if variable("SSL_CA_FILE"):
         parameters["ssl_ca_file"] = variable("SSL_CA_FILE")
+    section: dict[str, Any] = {}
+    if archive:
+        section["recovery_conf"] = {"restore_command": archives.restore_command(archive)}
+    if followed:
+        restore = shlex.join(["envdir", followed, f"{SCRIPTS}/archive.py", "restore"])
+        section["bootstrap_standby_with_wale"] = {"command": restore, "no_leader": True}
     return {
+        **section,
         "pgpass": "/run/postgresql/pgpass",
         "use_unix_socket": True,
         "use_unix_socket_repl": True,
@@ -209,6 +251,7 @@ def postgresql(memory: int) -> dict[str, Any]:
         "pg_hba": client_authentication(),
         "create_replica_methods": ["basebackup"],
         "basebackup": {"checkpoint": "fast"},
+        "basebackup_fast_xlog": {"command": f"{SCRIPTS}/basebackup.sh", "retries": 2},
         "authentication": {
             "superuser": {"username": SUPERUSER, "password": os.environ.get("PGPASSWORD_SUPERUSER", "zalando")},
             "replication": {"username": STANDBY_USER, "password": os.environ.get("PGPASSWORD_STANDBY", "standby")},

@@ -15,12 +15,20 @@ chmod 0700 "$PGDATA"
 chmod 2775 "$RW_DIR/postgresql"
 python3 /scripts/configure.py || exit 1
 
+# as_postgres COMMAND...: in the place of this (sub)shell
+as_postgres() {
+  [ "$(id -u)" != 0 ] || set -- setpriv --reuid postgres --regid postgres --init-groups "$@"
+  exec "$@"
+}
+
+# The first base backup, once this member leads.
+if [ -d "$WALE_ENV_DIR" ]; then as_postgres envdir "$WALE_ENV_DIR" /scripts/archive.py first-backup & fi
+
 # Patroni, with only the part of the environment that Spilo lets through. Called in the background, so that `exec`
 # replaces the subshell and $! is Patroni itself: SIGTERM must reach it, or the leader's lock is not released.
 start_patroni() {
-  [ "$(id -u)" != 0 ] || set -- setpriv --reuid postgres --regid postgres --init-groups "$@"
   # shellcheck disable=SC3028 # the container runtime sets HOSTNAME
-  exec env -i PATH="$PATH" HOME=/home/postgres PGHOME="$PGHOME" LC_ALL="$LC_ALL" HOSTNAME="$HOSTNAME" \
+  as_postgres env -i PATH="$PATH" HOME=/home/postgres PGHOME="$PGHOME" LC_ALL="$LC_ALL" HOSTNAME="$HOSTNAME" \
     POD_IP="$POD_IP" POD_NAMESPACE="$POD_NAMESPACE" KUBERNETES_ROLE_LABEL="$KUBERNETES_ROLE_LABEL" \
     KUBERNETES_SERVICE_HOST="$KUBERNETES_SERVICE_HOST" KUBERNETES_SERVICE_PORT="$KUBERNETES_SERVICE_PORT" \
     KUBERNETES_PORT="$KUBERNETES_PORT" "$@"

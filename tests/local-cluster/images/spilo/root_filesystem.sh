@@ -12,6 +12,8 @@ packages=(
   ca-certificates curl dumb-init jq locales openssl procps wget
   patroni pgbouncer python3-psycopg2 python3-urllib3 python3-yaml
   postgresql-18 postgresql-18-cron postgresql-18-partman postgresql-17 postgresql-15
+  # archives of WAL and base backups, and a store for them to be tried with
+  barman-cli-cloud daemontools python3-boto3 python3-moto python3-flask python3-flask-cors
 )
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/\?$') || {
   echo "apt on this machine has no Debian mirror: add one to its sources" >&2
@@ -32,7 +34,9 @@ locale='
 echo "en_US.UTF-8 UTF-8" >"$1/etc/locale.gen"
 chroot "$1" locale-gen'
 # The just-in-time compiler is 270 MB and no test needs it.
+# boto3 describes every service of Amazon's in 100 MB of JSON; archives need two of them.
 smaller='
+find "$1"/usr/lib/python3/dist-packages/botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts -exec rm -r {} +
 rm -rf "$1"/usr/lib/*/libLLVM* "$1"/usr/lib/*/libz3* "$1"/usr/lib/llvm-* "$1"/usr/lib/postgresql/*/lib/llvmjit*
 rm -rf "$1"/var/cache/* "$1"/var/lib/apt/lists/*'
 # As in Spilo: an arbitrary user id of the postgres group may enter itself into /etc/passwd and write below /run.
