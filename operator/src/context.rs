@@ -8,8 +8,9 @@ use shared::config::OperatorConfig;
 use tokio::sync::watch;
 
 use crate::cluster::stores::Stores;
-use crate::cluster::{Proofs, Upgrades};
+use crate::cluster::{KnownDisks, Proofs, Upgrades};
 use crate::database::Database;
+use crate::disks::Disks;
 use crate::events::Events;
 use crate::exec::Exec;
 use crate::metrics::Metrics;
@@ -41,6 +42,10 @@ pub struct Context {
     pub metrics: Metrics,
     /// Commands in pods.
     pub exec: Arc<dyn Exec>,
+    /// Disks in EC2.
+    pub disks: Arc<dyn Disks>,
+    /// What is known of them.
+    pub known_disks: KnownDisks,
     /// Which clusters this process upgrades to another major version.
     pub upgrades: Upgrades,
     /// Which clusters are being updated.

@@ -11,6 +11,7 @@ pub mod controller;
 pub mod cluster;
 
 pub mod database;
+pub mod disks;
 pub mod exec;
 pub mod patroni;
 pub mod team;

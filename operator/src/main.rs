@@ -7,8 +7,8 @@ use clap::Parser;
 use jiff::Timestamp;
 use kube::Client;
 use operator::args::{Args, Command, CommandLine};
-use operator::cluster::Upgrades;
 use operator::cluster::stores::{Scope, Stores, infrastructure_places};
+use operator::cluster::{KnownDisks, Upgrades};
 use operator::config::{self, Source};
 use operator::context::Context;
 use operator::database::{Limits, Postgres};
@@ -20,7 +20,7 @@ use operator::metrics::Metrics;
 use operator::patroni::{self, Patroni};
 use operator::rolling::Places;
 use operator::team::{self, Teams};
-use operator::{controller, telemetry};
+use operator::{controller, disks, telemetry};
 use shared::config::{OperatorConfig, WatchedNamespace};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -85,6 +85,8 @@ async fn operate(args: Args) -> Result<(), Fatal> {
         database: Arc::new(Postgres::new(Limits::default())?),
         proofs: Default::default(),
         events: Events::new(client.clone(), Some(args.identity.clone())),
+        disks: disks::connect(metrics.clone())?,
+        known_disks: KnownDisks::default(),
         controller_id: args.controller_id.clone().filter(|id| !id.is_empty()),
         namespace: args.namespace.clone(),
         clock: Timestamp::now,

@@ -7,6 +7,7 @@ mod adopt;
 mod apply;
 mod credentials;
 mod delete;
+mod disks;
 mod error;
 mod finalizer;
 mod logins;
@@ -36,6 +37,7 @@ use shared::rollout::{self, Applied, Step, WaitReason};
 
 use crate::context::Context;
 
+pub use disks::KnownDisks;
 pub use error::{Error, told};
 pub use proofs::Proofs;
 use provision::Provisioned;
@@ -78,6 +80,7 @@ pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Act
         Ok(readable) if !is_ours(readable, &ctx) => Ok(Action::await_change()),
         Ok(readable) if readable.metadata.deletion_timestamp.is_some() => {
             ctx.rolling.leave(&ClusterRef::from_obj(&*manifest));
+            ctx.known_disks.forget(&ClusterRef::from_obj(&*manifest));
             delete::cluster(readable, &ctx).await
         }
         Ok(readable) => keep(readable, &ctx).await,
@@ -137,6 +140,10 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         outcome.record(upgrade::settle(manifest, aftermath, &seen.observed, ctx).await);
     }
     outcome.problems.extend(rollout::trouble(&cluster, &seen.observed.upgrade));
+    // Before claims grow: the driver's change of a disk would be the one that EC2 takes in six hours.
+    let disks = disks::tend(&cluster, &seen.observed, ctx).await;
+    outcome.problems.extend(disks.problems);
+    seen.observed.growing_volumes.extend(disks.waiting);
     outcome.record(volumes::grow(&cluster, &seen.volumes_to_grow, ctx).await);
     let orphans = plan::orphans(&cluster, &seen.resources, &desired);
     outcome.record(apply::remove_orphans(&orphans, ctx).await);

@@ -13,11 +13,15 @@ use super::Error;
 
 /// What is to be done about the volumes of a cluster, and what is under way.
 pub(super) fn look(cluster: &Cluster, ctx: &Context) -> Storage {
+    storage(cluster, &claims(cluster, ctx))
+}
+
+/// The claims of the cluster's namespace.
+pub(super) fn claims(cluster: &Cluster, ctx: &Context) -> Vec<PersistentVolumeClaim> {
     let namespace = cluster.identity().namespace.as_str();
     let of_namespace =
         ctx.stores.volume_claims.state_filter(|claim| claim.namespace().as_deref() == Some(namespace));
-    let claims: Vec<PersistentVolumeClaim> = of_namespace.iter().map(|claim| (**claim).clone()).collect();
-    storage(cluster, &claims)
+    of_namespace.iter().map(|claim| (**claim).clone()).collect()
 }
 
 /// Asks for larger volumes. One that is refused, because its StorageClass cannot expand, does not stop the others.

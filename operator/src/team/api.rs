@@ -174,7 +174,7 @@ pub fn connect() -> Result<HttpPort, rustls::Error> {
     let connector = match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider.clone()) {
         Ok(builder) => builder,
         Err(error) => {
-            tracing::warn!(%error, "no certificate authorities on this machine; no Teams API is trusted over HTTPS");
+            tracing::warn!(%error, "no certificate authorities on this machine; no server outside Kubernetes is trusted");
             let nobody = ClientConfig::builder_with_provider(provider.into())
                 .with_safe_default_protocol_versions()?
                 .with_root_certificates(RootCertStore::empty())

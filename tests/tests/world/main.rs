@@ -5,6 +5,7 @@
 mod crash_points;
 mod database;
 mod delete;
+mod disks;
 mod exec;
 mod faults;
 mod invariants;

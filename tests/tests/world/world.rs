@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use operator::cluster::stores::{Scope, Stores};
-use operator::cluster::{Proofs, Upgrades};
+use operator::cluster::{KnownDisks, Proofs, Upgrades};
 use operator::context::Context;
 use operator::controller;
 use operator::events::Events;
@@ -29,7 +29,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::database::{Databases, Servers};
-use crate::exec::NoExec;
+use crate::disks::Cloud;
+use crate::exec::{Commands, Shells};
 
 /// Where all clusters of the stories live.
 pub(crate) const NAMESPACE: &str = "default";
@@ -59,6 +60,8 @@ pub(crate) struct World {
     pub(crate) api: FakeApi,
     pub(crate) nature: Arc<Mutex<Nature>>,
     pub(crate) servers: Arc<Mutex<Servers>>,
+    pub(crate) cloud: Cloud,
+    pub(crate) commands: Arc<Mutex<Commands>>,
     config: watch::Sender<Arc<OperatorConfig>>,
     recreated: Arc<Mutex<Vec<(Timestamp, String)>>>,
     points: Option<Points>,
@@ -116,7 +119,19 @@ impl World {
         let ticking = tokio::spawn(tick_for_ever(api.clone(), Arc::clone(&nature)));
         let servers = Arc::new(Mutex::new(saved.servers));
         let operators = BTreeMap::new();
-        let world = Self { api, nature, servers, config, recreated, points: None, operators, ticking };
+        let (cloud, commands) = (Cloud::default(), Arc::default());
+        let world = Self {
+            api,
+            nature,
+            servers,
+            cloud,
+            commands,
+            config,
+            recreated,
+            points: None,
+            operators,
+            ticking,
+        };
         world.listen();
         world
     }
@@ -198,6 +213,7 @@ impl World {
             listener: Arc::new(move |call: &str, when| database.point(call, when)),
         };
         let config = self.config.subscribe();
+        let (cloud, shells) = (self.cloud.clone(), Shells(Arc::clone(&self.commands)));
         let run = async move {
             let (stores, changes) = Stores::start(&client, &scope(&config.borrow().clone()));
             stores.wait_until_ready().await.unwrap();
@@ -217,7 +233,9 @@ impl World {
                 rolling: Places::default(),
                 upgrades: Upgrades::default(),
                 proofs: Proofs::default(),
-                exec: Arc::new(NoExec),
+                exec: Arc::new(shells),
+                disks: Arc::new(cloud),
+                known_disks: KnownDisks::default(),
             };
             controller::run(ctx, changes, std::future::pending()).await;
         };
