@@ -3,6 +3,7 @@
 //! In reading order: `controller` decides when a cluster is looked at, `cluster` looks at it, the rest are the ports
 //! through which it reads and writes.
 
+pub mod activity;
 pub mod args;
 pub mod config;
 pub mod context;

@@ -64,6 +64,7 @@ pub(super) async fn cluster(manifest: &Postgresql, ctx: &Context) -> Result<Acti
     takedown.remove_objects(&config.kubernetes.pdb_name_format).await?;
     finalizer::remove(manifest, ctx).await?;
     ctx.metrics.cluster_gone(&place(manifest));
+    ctx.activity.gone(&place(manifest));
     ctx.proofs.forget(&place(manifest));
     tracing::info!("cluster deleted");
     Ok(Action::await_change())

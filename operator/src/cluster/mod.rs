@@ -76,6 +76,8 @@ impl Outcome {
 #[tracing::instrument(skip_all, fields(cluster = %place(&*manifest)))]
 pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Action, Error> {
     let begun = std::time::Instant::now();
+    let (cluster, config) = (place(&*manifest), ctx.config());
+    let _looking = ctx.activity.begin(cluster.clone(), &config, ctx.now());
     let action = match &manifest.0 {
         Ok(readable) if !is_ours(readable, &ctx) => Ok(Action::await_change()),
         Ok(readable) if readable.metadata.deletion_timestamp.is_some() => {
@@ -83,7 +85,10 @@ pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Act
             ctx.known_disks.forget(&ClusterRef::from_obj(&*manifest));
             delete::cluster(readable, &ctx).await
         }
-        Ok(readable) => keep(readable, &ctx).await,
+        Ok(readable) => {
+            ctx.activity.sees(&cluster, readable, &config, ctx.now());
+            keep(readable, &ctx).await
+        }
         Err(_) => report::undecodable(&manifest, &ctx).await,
     }?;
     ctx.metrics.reconciled("ok", begun.elapsed());

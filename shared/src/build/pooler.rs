@@ -60,7 +60,8 @@ pub struct UserList {
 /// The list as PgBouncer reads it: each user with a password, or with what the database stores of it.
 pub fn user_list<'a>(users: impl IntoIterator<Item = (&'a RoleName, &'a str)>) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let line = |(user, password): (&RoleName, &str)| format!("{} {}\n", quoted(user.as_str()), quoted(password));
+    let line =
+        |(user, password): (&RoleName, &str)| format!("{} {}\n", quoted(user.as_str()), quoted(password));
     users.into_iter().map(line).collect()
 }
 
@@ -258,7 +259,11 @@ mod tests {
         .unwrap();
         let config = OperatorConfig::default();
         let given = Sources {
-            secret: Some(["user1", "password1", "user2", "password2"].map(|key| (key.to_owned(), format!("a-{key}"))).into()),
+            secret: Some(
+                ["user1", "password1", "user2", "password2"]
+                    .map(|key| (key.to_owned(), format!("a-{key}")))
+                    .into(),
+            ),
             config_map: [("robot".to_owned(), "user_flags: [createdb]".to_owned())].into(),
         };
         let mut numbered = config.clone();
@@ -270,7 +275,9 @@ mod tests {
             let cluster = Cluster::resolve(&manifest, &config, references).unwrap();
             let pod = poolers(&cluster).remove(0).deployment.unwrap().spec.unwrap().template.spec.unwrap();
             let env = pod.containers.into_iter().next().unwrap().env.unwrap();
-            env.into_iter().find(|variable| variable.name == "INFRASTRUCTURE_ROLES").and_then(|found| found.value)
+            env.into_iter()
+                .find(|variable| variable.name == "INFRASTRUCTURE_ROLES")
+                .and_then(|found| found.value)
         };
         assert_eq!(variable(&references).as_deref(), Some("a-user1,a-user2"));
         assert_eq!(variable(&References::unread()), None, "where there are none, upstream leaves it out");

@@ -9,5 +9,6 @@ mod disks;
 mod exec;
 mod faults;
 mod invariants;
+mod rest_api;
 mod rollout;
 mod world;

@@ -12,11 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use operator::activity::Activity;
 use operator::cluster::stores::{Scope, Stores};
 use operator::cluster::{KnownDisks, Proofs, Upgrades};
 use operator::context::Context;
 use operator::controller;
 use operator::events::Events;
+use operator::http::{RestApi, routes};
 use operator::metrics::Metrics;
 use operator::patroni::Patroni;
 use operator::rolling::Places;
@@ -62,6 +64,7 @@ pub(crate) struct World {
     pub(crate) servers: Arc<Mutex<Servers>>,
     pub(crate) cloud: Cloud,
     pub(crate) commands: Arc<Mutex<Commands>>,
+    rest_api: RestApi,
     config: watch::Sender<Arc<OperatorConfig>>,
     recreated: Arc<Mutex<Vec<(Timestamp, String)>>>,
     points: Option<Points>,
@@ -126,6 +129,7 @@ impl World {
             servers,
             cloud,
             commands,
+            rest_api: RestApi::new(false),
             config,
             recreated,
             points: None,
@@ -213,12 +217,16 @@ impl World {
             listener: Arc::new(move |call: &str, when| database.point(call, when)),
         };
         let config = self.config.subscribe();
+        let rest_api = self.rest_api.clone();
         let (cloud, shells) = (self.cloud.clone(), Shells(Arc::clone(&self.commands)));
         let run = async move {
             let (stores, changes) = Stores::start(&client, &scope(&config.borrow().clone()));
             stores.wait_until_ready().await.unwrap();
             let metrics = Metrics::default();
+            let waiting = changes.clone();
             let ctx = Context {
+                activity: Activity::default(),
+                watched: None,
                 patroni: Patroni::new(port, metrics.clone()),
                 teams: Teams::new(team::connect().unwrap(), metrics.clone()),
                 database: Arc::new(databases),
@@ -237,9 +245,15 @@ impl World {
                 disks: Arc::new(cloud),
                 known_disks: KnownDisks::default(),
             };
+            rest_api.start(ctx.clone(), waiting);
             controller::run(ctx, changes, std::future::pending()).await;
         };
         self.operators.insert(name.to_owned(), tokio::spawn(run));
+    }
+
+    /// The REST API of the first operator.
+    pub(crate) fn rest_api(&self) -> axum::Router {
+        routes(self.rest_api.clone())
     }
 
     /// Stops an operator without notice.
