@@ -162,9 +162,10 @@ mod tests {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         };
-        answers(first).await;
+        let soon = std::time::Duration::from_secs(60);
+        tokio::time::timeout(soon, answers(first)).await.unwrap();
         sender.send_replace(at(second));
-        answers(second).await;
+        tokio::time::timeout(soon, answers(second)).await.unwrap();
         following.abort();
     }
 
