@@ -1,4 +1,4 @@
-//! EC2's query API against a server that keeps volumes: moto, which `tests/ec2/test.sh` installs and starts.
+//! EC2's query API against a server that keeps volumes: moto, which `tests/ec2/with-moto` installs and starts.
 //!
 //! moto finishes every change at once and takes as many as it is asked for; what EC2 does beyond that (a change under way,
 //! the six hours between two of them) is in `shared::plan` and in the stories of `tests/tests/world/disks.rs`.
@@ -14,7 +14,7 @@ const REGION: &str = "eu-central-1";
 
 fn server() -> String {
     std::env::var("AWS_ENDPOINT_URL_EC2")
-        .expect("AWS_ENDPOINT_URL_EC2 names no server; run tests/ec2/test.sh")
+        .expect("AWS_ENDPOINT_URL_EC2 names no server; run this below tests/ec2/with-moto")
 }
 
 fn ec2(at: &str) -> (Ec2, Metrics) {
@@ -25,7 +25,7 @@ fn ec2(at: &str) -> (Ec2, Metrics) {
 /// The ids of the volumes that the script made: one of type gp2, one of gp3, each of 10 GiB.
 fn volumes() -> Vec<String> {
     let ids =
-        std::env::var("EC2_TEST_VOLUMES").expect("EC2_TEST_VOLUMES names no volumes; run tests/ec2/test.sh");
+        std::env::var("EC2_TEST_VOLUMES").expect("EC2_TEST_VOLUMES names no volumes; run this below tests/ec2/with-moto");
     ids.split_whitespace().map(str::to_owned).collect()
 }
 
