@@ -95,9 +95,7 @@ impl Ec2 {
     ) -> Result<Bytes, DisksError> {
         let at = self.address(region);
         let unreachable = |source| DisksError::Unreachable { at: at.clone(), action, source };
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("Action", action).append_pair("Version", VERSION).extend_pairs(parameters);
-        let body = Bytes::from(form.finish());
+        let body = form(action, parameters);
         let request = Request::post(&at)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
             .header("x-amz-content-sha256", hex(&Sha256::digest(&body)))
@@ -150,6 +148,13 @@ impl Disks for Ec2 {
         parameters.extend(number("Throughput", change.throughput));
         async move { self.ask(region, "ModifyVolume", &parameters).await.map(drop) }.boxed()
     }
+}
+
+/// A question as the query API takes it.
+fn form(action: &str, parameters: &[(String, String)]) -> Bytes {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("Action", action).append_pair("Version", VERSION).extend_pairs(parameters);
+    Bytes::from(form.finish())
 }
 
 /// A list as the query API takes it: `VolumeId.1`, `VolumeId.2`, …

@@ -95,10 +95,9 @@ impl Facts {
             .then_some((old.postgres.version, new.postgres.version));
         facts.size =
             (old.volume.size != new.volume.size).then(|| (old.volume.size.clone(), new.volume.size.clone()));
-        facts.disks = (old.volume.performance != new.volume.performance).then(|| {
-            let figures = |cluster| disk_wish(cluster).map(|wish| (wish.kind, wish.iops, wish.throughput));
-            figures(old) != figures(new)
-        });
+        let figures = |cluster| disk_wish(cluster).map(|wish| (wish.kind, wish.iops, wish.throughput));
+        let asked = figures(old) != figures(new) && figures(new).is_some();
+        facts.disks = (asked || old.volume.performance != new.volume.performance).then_some(asked);
         facts.deletes_volumes = new.volume.retention.delete_when_scaled && new.members < old.members;
         facts.promoted = old.is_standby() && !new.is_standby();
         facts
