@@ -245,7 +245,9 @@ impl Visit for Fields {
             "message" => self.message = format!("{value:?}"),
             "cluster" => self.cluster = Some(format!("{value:?}")),
             // Writing into a String does not fail.
-            name => drop(write!(self.others, " {name}={value:?}")),
+            name => {
+                let _ = write!(self.others, " {name}={value:?}");
+            }
         }
     }
 }

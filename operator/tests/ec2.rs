@@ -24,8 +24,8 @@ fn ec2(at: &str) -> (Ec2, Metrics) {
 
 /// The ids of the volumes that the script made: one of type gp2, one of gp3, each of 10 GiB.
 fn volumes() -> Vec<String> {
-    let ids =
-        std::env::var("EC2_TEST_VOLUMES").expect("EC2_TEST_VOLUMES names no volumes; run this below tests/ec2/with-moto");
+    let ids = std::env::var("EC2_TEST_VOLUMES")
+        .expect("EC2_TEST_VOLUMES names no volumes; run this below tests/ec2/with-moto");
     ids.split_whitespace().map(str::to_owned).collect()
 }
 

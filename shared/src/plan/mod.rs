@@ -28,6 +28,7 @@ pub use disks::{
     Bound, ChangeState, Disk, DiskChange, DiskStep, DiskWish, LastChange, bound, disk_of, disk_wish,
     is_behind, next as next_of_disk,
 };
+pub(crate) use disks::{LEAST_IOPS, LEAST_THROUGHPUT};
 pub use explain::{plan, plan_configuration};
 pub use inventory::{Kind, ObjectName, objects};
 pub use orphans::{Orphan, orphans};
