@@ -64,6 +64,10 @@ pub struct Args {
     /// Where probes and metrics are served.
     #[arg(long, env = "LISTEN", default_value = "[::]:8080")]
     pub listen: String,
+    /// Answer every question of the REST API to everybody, as upstream does: for tools that send no token, such as
+    /// Zalando's UI. Secrets are hidden all the same.
+    #[arg(long, env = "OPEN_API")]
+    pub open_api: bool,
     /// Wait for the lease before acting; off for an operator that is known to be alone.
     #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_election: bool,

@@ -7,9 +7,11 @@ use kube::Client;
 use shared::config::OperatorConfig;
 use tokio::sync::watch;
 
+use crate::activity::Activity;
 use crate::cluster::stores::Stores;
-use crate::cluster::{Proofs, Upgrades};
+use crate::cluster::{KnownDisks, Proofs, Upgrades};
 use crate::database::Database;
+use crate::disks::Disks;
 use crate::events::Events;
 use crate::exec::Exec;
 use crate::metrics::Metrics;
@@ -41,14 +43,22 @@ pub struct Context {
     pub metrics: Metrics,
     /// Commands in pods.
     pub exec: Arc<dyn Exec>,
+    /// Disks in EC2.
+    pub disks: Arc<dyn Disks>,
+    /// What is known of them.
+    pub known_disks: KnownDisks,
     /// Which clusters this process upgrades to another major version.
     pub upgrades: Upgrades,
+    /// What is being done, for the REST API.
+    pub activity: Activity,
     /// Which clusters are being updated.
     pub rolling: Places,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<OperatorConfig>>,
     /// Which clusters are ours, where several operators share a Kubernetes: those whose annotation holds this.
     pub controller_id: Option<String>,
+    /// The namespace that is served; all where there is none.
+    pub watched: Option<String>,
     /// The operator's own namespace.
     pub namespace: String,
     /// The clock.

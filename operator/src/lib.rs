@@ -3,6 +3,7 @@
 //! In reading order: `controller` decides when a cluster is looked at, `cluster` looks at it, the rest are the ports
 //! through which it reads and writes.
 
+pub mod activity;
 pub mod args;
 pub mod config;
 pub mod context;
@@ -11,6 +12,7 @@ pub mod controller;
 pub mod cluster;
 
 pub mod database;
+pub mod disks;
 pub mod exec;
 pub mod patroni;
 pub mod team;

@@ -6,21 +6,22 @@ use std::sync::Arc;
 use clap::Parser;
 use jiff::Timestamp;
 use kube::Client;
+use operator::activity::Activity;
 use operator::args::{Args, Command, CommandLine};
-use operator::cluster::Upgrades;
 use operator::cluster::stores::{Scope, Stores, infrastructure_places};
+use operator::cluster::{KnownDisks, Upgrades};
 use operator::config::{self, Source};
 use operator::context::Context;
 use operator::database::{Limits, Postgres};
 use operator::events::Events;
 use operator::exec::PodExec;
-use operator::http::{self, Readiness};
+use operator::http::{self, Readiness, RestApi};
 use operator::leader::{Candidacy, Leadership};
 use operator::metrics::Metrics;
 use operator::patroni::{self, Patroni};
 use operator::rolling::Places;
 use operator::team::{self, Teams};
-use operator::{controller, telemetry};
+use operator::{controller, disks, telemetry};
 use shared::config::{OperatorConfig, WatchedNamespace};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,8 +38,9 @@ async fn main() -> ExitCode {
         Some(Command::Render(render)) => return print(operator::render::render(&render)),
     };
     let run = async {
-        telemetry::init()?;
-        operate(args).await
+        let activity = Activity::default();
+        telemetry::init(&activity)?;
+        operate(args, activity).await
     };
     match run.await {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,12 +66,13 @@ fn print(rendered: Result<String, operator::render::RenderError>) -> ExitCode {
 }
 
 /// Everything in order, until a signal or the loss of the lease.
-async fn operate(args: Args) -> Result<(), Fatal> {
+async fn operate(args: Args, activity: Activity) -> Result<(), Fatal> {
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
     let listener = TcpListener::bind(&args.listen).await?;
+    let (own_port, rest_api) = (listener.local_addr()?.port(), RestApi::new(args.open_api));
     tokio::spawn(http::serve(
         listener,
-        http::router(readiness.clone(), metrics.clone()),
+        http::router(readiness.clone(), metrics.clone(), rest_api.clone()),
         std::future::pending(),
     ));
     let client = Client::try_default().await?;
@@ -78,17 +81,20 @@ async fn operate(args: Args) -> Result<(), Fatal> {
     let (stores, changes) = Stores::start(&client, &scope);
     stores.wait_until_ready().await?;
     readiness.set(true);
-    let leadership = lead(&client, &args, &metrics).await?;
     let ctx = Context {
         patroni: Patroni::new(patroni::connect(), metrics.clone()),
         teams: Teams::new(team::connect(team::authorities())?, metrics.clone()),
         database: Arc::new(Postgres::new(Limits::default())?),
         proofs: Default::default(),
         events: Events::new(client.clone(), Some(args.identity.clone())),
+        disks: disks::connect(metrics.clone())?,
+        known_disks: KnownDisks::default(),
         controller_id: args.controller_id.clone().filter(|id| !id.is_empty()),
         namespace: args.namespace.clone(),
         clock: Timestamp::now,
         config: config.clone(),
+        activity,
+        watched: scope.namespace.clone(),
         stores,
         metrics,
         rolling: Places::default(),
@@ -96,6 +102,9 @@ async fn operate(args: Args) -> Result<(), Fatal> {
         upgrades: Upgrades::default(),
         client,
     };
+    rest_api.start(ctx.clone(), changes.clone());
+    tokio::spawn(http::follow_port(rest_api, own_port, config.clone()));
+    let leadership = lead(&ctx.client, &args, &ctx.metrics).await?;
     tracing::info!("looking after clusters");
     until_the_end(controller::run(ctx, changes, stopped()?), leadership, config, scope, &args).await
 }

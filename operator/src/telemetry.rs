@@ -8,6 +8,9 @@ use std::io::IsTerminal;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::activity::{Activity, Listening};
 
 /// What is logged when `RUST_LOG` does not say.
 const DEFAULT_FILTER: &str = "info,kube=warn,hyper=warn,tower=warn,rustls=warn";
@@ -42,11 +45,12 @@ pub enum TelemetryError {
     Twice(#[source] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Sets up logging for the process, from its environment. Lines go to standard error.
-pub fn init() -> Result<(), TelemetryError> {
+/// Sets up logging for the process, from its environment. Lines go to standard error, and those about clusters to the
+/// record of what is done, too.
+pub fn init(activity: &Activity) -> Result<(), TelemetryError> {
     let format = Format::from_variable(std::env::var("ENABLE_JSON_LOGGING").ok().as_deref());
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
-    let subscriber = subscriber(format, &filter, std::io::stderr)?;
+    let subscriber = subscriber(format, &filter, activity, std::io::stderr)?;
     tracing::subscriber::set_global_default(subscriber).map_err(TelemetryError::Twice)
 }
 
@@ -54,17 +58,19 @@ pub fn init() -> Result<(), TelemetryError> {
 fn subscriber<W>(
     format: Format,
     filter: &str,
+    activity: &Activity,
     writer: W,
 ) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(filter).map_err(TelemetryError::Filter)?;
+    let listening = Listening(activity.clone());
     let colours = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer);
     Ok(match format {
-        Format::Text => Box::new(builder.finish()),
-        Format::Json => Box::new(builder.json().flatten_event(true).finish()),
+        Format::Text => Box::new(builder.finish().with(listening)),
+        Format::Json => Box::new(builder.json().flatten_event(true).finish().with(listening)),
     })
 }
 
@@ -93,7 +99,8 @@ mod tests {
     fn json_lines_carry_fields_at_the_top() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = subscriber(Format::Json, "info", move || writer.clone()).unwrap();
+        let subscriber =
+            subscriber(Format::Json, "info", &Activity::default(), move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(cluster = "a/demo", "recreated a pod");
             tracing::debug!("not this");
@@ -113,6 +120,6 @@ mod tests {
 
     #[test]
     fn a_filter_that_is_none_is_refused() {
-        assert!(subscriber(Format::Text, "operator=loud", std::io::stderr).is_err());
+        assert!(subscriber(Format::Text, "operator=loud", &Activity::default(), std::io::stderr).is_err());
     }
 }

@@ -33,6 +33,7 @@ pub mod rollout;
 pub mod status;
 
 pub mod admission;
+pub mod redaction;
 
 #[cfg(test)]
 #[path = "../../tests/src/catalogue.rs"]

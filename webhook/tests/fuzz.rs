@@ -242,7 +242,11 @@ fn a_configuration(ground: &Ground, (first, second, dice, harm): Draw) -> Attemp
         let Ok(new) = serde_json::from_slice::<Value>(sent) else { return false };
         let in_force = configuration::read(&old).config.unwrap_or_default();
         let clusters = serde_json::from_value(cluster.clone()).map(|cluster| vec![cluster]).ok();
-        drop(configuration::review(Some(&old), &new, &Held { in_force: Some(&in_force), clusters }));
+        drop(configuration::review(
+            Some(&old),
+            &new,
+            &Held { in_force: Some(&in_force), clusters, now: None },
+        ));
         match configuration::read(&new).config {
             Ok(config) => {
                 built(&cluster, &config);

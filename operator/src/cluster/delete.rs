@@ -68,6 +68,7 @@ pub(super) async fn cluster(manifest: &Postgresql, ctx: &Context) -> Result<Acti
     finalizer::remove(manifest, ctx).await?;
     ctx.stores.forget(&manifest.uid().unwrap_or_default());
     ctx.metrics.cluster_gone(&place(manifest));
+    ctx.activity.gone(&place(manifest));
     ctx.proofs.forget(&place(manifest));
     tracing::info!("cluster deleted");
     Ok(Action::await_change())

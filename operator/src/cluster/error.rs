@@ -1,6 +1,8 @@
 //! Why a reconcile could not be carried through, and how errors are told.
 
 use crate::database::DatabaseError;
+use crate::disks::DisksError;
+use crate::exec::ExecError;
 use crate::patroni::PatroniError;
 
 /// A failed act on a cluster.
@@ -36,6 +38,22 @@ pub enum Error {
         /// What the client says.
         source: DatabaseError,
     },
+    /// EC2 refused or did not answer.
+    #[error("could not {act}")]
+    Disks {
+        /// What was attempted.
+        act: &'static str,
+        /// What is known about it.
+        source: Box<DisksError>,
+    },
+    /// A command in a pod could not be run.
+    #[error("could not {act}")]
+    Exec {
+        /// What was attempted.
+        act: &'static str,
+        /// What is known about it.
+        source: Box<ExecError>,
+    },
     /// Some roles, databases or parts of databases could not be made; each was tried by itself.
     #[error("{}", .0.join("; "))]
     Provision(Vec<String>),
@@ -58,6 +76,8 @@ impl Error {
             Self::ForeignSecret(_) => "foreign_secret",
             Self::Patroni { .. } => "patroni",
             Self::Database { .. } => "database",
+            Self::Disks { .. } => "disks",
+            Self::Exec { .. } => "exec",
             Self::Provision(_) => "provision",
             Self::NoEventStreams => "no_event_streams",
             Self::Random(_) => "random",

@@ -8,6 +8,7 @@ mod apply;
 mod credentials;
 mod delete;
 pub mod departed;
+mod disks;
 mod error;
 mod finalizer;
 mod logins;
@@ -41,7 +42,9 @@ use shared::rollout::{self, Applied, Step, WaitReason};
 use crate::context::Context;
 
 use apply::Written;
+pub use disks::KnownDisks;
 pub use error::{Error, told};
+use observe::Seen;
 pub use proofs::Proofs;
 use provision::Provisioned;
 use stores::{ClusterRef, Manifest};
@@ -86,6 +89,8 @@ impl Outcome {
 #[tracing::instrument(skip_all, fields(cluster = %place(&*manifest)))]
 pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Action, Error> {
     let begun = std::time::Instant::now();
+    let (cluster, config) = (place(&*manifest), ctx.config());
+    let _looking = ctx.activity.begin(cluster.clone(), &config, ctx.now());
     let action = match &manifest.0 {
         _ if ctx.stores.departed.has(&ClusterRef::from_obj(&*manifest)) => {
             Ok(Action::requeue(RETRY)) // and at once when the one before it is gone
@@ -93,9 +98,13 @@ pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Act
         Ok(readable) if !is_ours(readable, &ctx) => Ok(Action::await_change()),
         Ok(readable) if readable.metadata.deletion_timestamp.is_some() => {
             ctx.rolling.leave(&ClusterRef::from_obj(&*manifest));
+            ctx.known_disks.forget(&ClusterRef::from_obj(&*manifest));
             delete::cluster(readable, &ctx).await
         }
-        Ok(readable) => keep(readable, &ctx).await,
+        Ok(readable) => {
+            ctx.activity.sees(&cluster, readable, &config, ctx.now());
+            keep(readable, &ctx).await
+        }
         Err(_) => report::undecodable(&manifest, &ctx).await,
     }?;
     ctx.metrics.reconciled("ok", begun.elapsed());
@@ -152,7 +161,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     outcome.record(user_lists::refresh(&cluster, &desired, &seen, ctx).await);
     outcome.record(upgrade::settle(manifest, &cluster, &seen.observed, ctx).await);
     outcome.problems.extend(rollout::trouble(&cluster, &seen.observed.upgrade));
-    outcome.record(volumes::grow(&cluster, &seen.volumes_to_grow, ctx).await);
+    look_after_storage(&cluster, &mut seen, &mut outcome, ctx).await;
     let orphans = plan::orphans(&cluster, &seen.resources, &desired);
     outcome.record(apply::remove_orphans(&orphans, ctx).await);
     let next = next_step(&cluster, &desired, &applied, &mut seen, ctx).await.unwrap_or_else(|error| {
@@ -174,12 +183,21 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     report::status(manifest, &cluster, &next, &outcome, ctx).await
 }
 
+/// Makes disks and claims what the manifest says.
+async fn look_after_storage(cluster: &Cluster, seen: &mut Seen, outcome: &mut Outcome, ctx: &Context) {
+    // Before claims grow: the driver's change of a disk would be the one that EC2 takes in six hours.
+    let disks = disks::tend(cluster, &seen.observed, ctx).await;
+    outcome.problems.extend(disks.problems);
+    seen.observed.growing_volumes.extend(disks.waiting);
+    outcome.record(volumes::grow(cluster, &seen.volumes_to_grow, ctx).await);
+}
+
 /// The next step, once it is this cluster's turn, and only if what it deletes would come back.
 async fn next_step(
     cluster: &Cluster,
     desired: &Resources,
     applied: &Applied,
-    seen: &mut observe::Seen,
+    seen: &mut Seen,
     ctx: &Context,
 ) -> Result<Step, Error> {
     let wanted = next_in_turn(cluster, desired, applied, &mut seen.observed, ctx);

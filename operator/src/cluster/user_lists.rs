@@ -1,6 +1,7 @@
-//! The Secrets with the users that poolers admit: rewritten when the pooler user's password is another one, and only then.
+//! The Secrets with the users that poolers admit: rewritten when a password is another one, or somebody else may read the
+//! pooler's statistics, and only then.
 //!
-//! The password comes from the user's own Secret, so a list can be made no earlier than at the look after that Secret
+//! The pooler user's password comes from the user's own Secret, so a list can be made no earlier than at the look after that Secret
 //! was; its creation brings that look. Until then the pooler's pods wait for the volume. Running pods read list and
 //! password once, when they start: a list that changes restarts them, one after another.
 
@@ -54,11 +55,11 @@ pub(super) async fn refresh(
         let Some(live) = seen.secrets.get(name) else { continue };
         let Some(wanted) = content(list, seen) else { continue };
         let written = live.data.as_ref().and_then(|data| data.get(USER_LIST_KEY));
-        if written.is_none_or(|written| written.0 != wanted.as_bytes()) {
+        if written.is_none_or(|written| !is_same(&written.0, &wanted)) {
             tracing::info!(
                 secret = name,
                 cluster = cluster.identity().name,
-                "the pooler's password is another one"
+                "the users of a pooler, or their passwords, are others"
             );
             write(list, &wanted, ctx).await?;
             if let Some(deployment) = &pooler.deployment {
@@ -93,11 +94,23 @@ fn named<'a>(name: &str, desired: &'a Resources) -> Option<&'a UserList> {
     lists(desired).find(|list| list.metadata.name.as_deref() == Some(name))
 }
 
-/// What the list should say, once the user has a password.
+/// Whether both lists say the same. In upstream's the order is by chance: it is no reason to restart a pooler.
+fn is_same(written: &[u8], wanted: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    std::str::from_utf8(written).is_ok_and(|written| sorted(written) == sorted(wanted))
+}
+
+/// What the list should say, once the user has a password: that user, and the infrastructure roles.
 fn content(list: &UserList, seen: &Seen) -> Option<String> {
     let data = seen.secrets.get(&list.credential)?.data.as_ref()?;
     let password = std::str::from_utf8(&data.get(PASSWORD_KEY)?.0).ok()?;
-    Some(user_list(&list.user, password))
+    let others = seen.given.iter().filter(|(role, _)| **role != list.user);
+    let others = others.map(|(role, password)| (role, password.as_str()));
+    Some(user_list(std::iter::once((&list.user, password)).chain(others)))
 }
 
 async fn write(list: &UserList, text: &str, ctx: &Context) -> Result<(), Error> {
@@ -112,4 +125,18 @@ async fn write(list: &UserList, text: &str, ctx: &Context) -> Result<(), Error> 
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let applied = secrets.patch(name, &params, &Patch::Apply(&object)).await;
     applied.map(drop).map_err(Error::kubernetes(format!("apply Secret {name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_users_is_no_difference_and_a_password_is() {
+        let list = "\"pooler\" \"a\"\n\"robot\" \"b\"\n";
+        assert!(is_same(b"\"robot\" \"b\"\n\"pooler\" \"a\"", list));
+        assert!(!is_same(b"\"robot\" \"c\"\n\"pooler\" \"a\"", list));
+        assert!(!is_same(b"\"pooler\" \"a\"\n", list));
+        assert!(!is_same(b"\xff", list));
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{Api, Patch, PatchParams};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 use shared::cluster::{Cluster, Identity};
 use shared::names;
@@ -16,13 +16,14 @@ use super::Error;
 
 /// What is to be done about the volumes of a cluster, and what is under way.
 pub(super) fn look(cluster: &Cluster, ctx: &Context) -> Storage {
-    let claims = claims(cluster, &ctx.stores.volume_claims);
+    let claims = claims(cluster, ctx);
     storage(cluster, claims.iter().map(AsRef::as_ref))
 }
 
 /// The claims of the members, and of members that there were before: their ordinals go on without a gap.
-fn claims(cluster: &Cluster, store: &Store<PersistentVolumeClaim>) -> Vec<Arc<PersistentVolumeClaim>> {
+pub(super) fn claims(cluster: &Cluster, ctx: &Context) -> Vec<Arc<PersistentVolumeClaim>> {
     let Identity { name, namespace, .. } = cluster.identity();
+    let store = &ctx.stores.volume_claims;
     let claim = |ordinal| store.get(&ObjectRef::new(&names::data_claim(name, ordinal)).within(namespace));
     let members = (0..cluster.members()).filter_map(claim);
     members.chain((cluster.members()..).map_while(claim)).collect()

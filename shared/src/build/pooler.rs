@@ -1,7 +1,8 @@
 //! The poolers: for each role a Deployment of PgBouncer, its Service, and the Secret with the users it admits.
 //!
-//! PgBouncer logs in as its own user and looks every other password up in the database, so the list holds that one user
-//! alone. Its content needs a password: the operator's shell writes it, in the form of [`user_list`].
+//! PgBouncer logs in as its own user and looks every other password up in the database. Its own console is no database, so
+//! whoever may read its statistics, the infrastructure roles, stands in the list beside that user. The list needs
+//! passwords: the operator's shell writes it, in the form of [`user_list`].
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
@@ -15,7 +16,7 @@ use crate::cluster::network::Exposure;
 use crate::cluster::{Cluster, PoolerSettings};
 use crate::labels::{CONNECTION_POOLER, LabelMap};
 use crate::names::{self, MemberRole};
-use crate::roles::RoleName;
+use crate::roles::{Origin, RoleName};
 
 use super::containers::{POSTGRES_PORT, tcp};
 use super::env::{literal, secret_ref};
@@ -50,16 +51,18 @@ pub struct Pooler {
 pub struct UserList {
     /// The Secret's name, namespace, labels, annotations and owners.
     pub metadata: ObjectMeta,
-    /// The one user.
+    /// The user as whom PgBouncer logs in.
     pub user: RoleName,
     /// The Secret with its password.
     pub credential: String,
 }
 
-/// The list as PgBouncer reads it.
-pub fn user_list(user: &RoleName, password: &str) -> String {
+/// The list as PgBouncer reads it: each user with a password, or with what the database stores of it.
+pub fn user_list<'a>(users: impl IntoIterator<Item = (&'a RoleName, &'a str)>) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    format!("{} {}\n", quoted(user.as_str()), quoted(password))
+    let line =
+        |(user, password): (&RoleName, &str)| format!("{} {}\n", quoted(user.as_str()), quoted(password));
+    users.into_iter().map(line).collect()
 }
 
 pub(super) fn poolers(cluster: &Cluster) -> Vec<Pooler> {
@@ -218,6 +221,12 @@ impl Part<'_> {
             literal("CONNECTION_POOLER_MAX_CLIENT_CONN", MAX_CLIENTS),
             number("CONNECTION_POOLER_MAX_DB_CONN", settings.sizes.most),
         ];
+        let roles = self.cluster.roles.roles.iter().filter(|role| role.origin == Origin::Infrastructure);
+        let mut names: Vec<&str> = roles.map(|role| role.name.as_str()).collect();
+        names.sort_unstable(); // upstream's order is another one after each start
+        if !names.is_empty() {
+            all.push(literal("INFRASTRUCTURE_ROLES", &names.join(",")));
+        }
         if let Some(tls) = &self.cluster.pod.tls {
             all.push(literal("CONNECTION_POOLER_CLIENT_TLS_CRT", &tls.certificate));
             all.push(literal("CONNECTION_POOLER_CLIENT_TLS_KEY", &tls.private_key));
@@ -230,10 +239,47 @@ impl Part<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::References;
+    use crate::config::OperatorConfig;
+    use crate::roles::infrastructure::{self, Sources};
 
     #[test]
     fn a_quote_in_a_password_does_not_end_the_list() {
         let user = "pooler".parse().unwrap();
-        assert_eq!(user_list(&user, "a\"b"), "\"pooler\" \"a\"\"b\"\n");
+        assert_eq!(user_list([(&user, "a\"b")]), "\"pooler\" \"a\"\"b\"\n");
+    }
+
+    #[test]
+    fn the_pooler_is_told_who_may_read_its_statistics() {
+        let manifest = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "demo", "namespace": "a"},
+            "spec": {"teamId": "acid", "numberOfInstances": 1, "enableConnectionPooler": true,
+                     "volume": {"size": "1Gi"}, "postgresql": {"version": "17"}},
+        }))
+        .unwrap();
+        let config = OperatorConfig::default();
+        let given = Sources {
+            secret: Some(
+                ["user1", "password1", "user2", "password2"]
+                    .map(|key| (key.to_owned(), format!("a-{key}")))
+                    .into(),
+            ),
+            config_map: [("robot".to_owned(), "user_flags: [createdb]".to_owned())].into(),
+        };
+        let mut numbered = config.clone();
+        numbered.kubernetes.infrastructure_roles_secret_name = Some("roles".parse().unwrap());
+        let definitions = infrastructure::definitions(&numbered);
+        let read = infrastructure::read(definitions.iter().map(|definition| (definition, &given)));
+        let references = References { infrastructure_roles: read.roles, ..References::unread() };
+        let variable = |references: &References| {
+            let cluster = Cluster::resolve(&manifest, &config, references).unwrap();
+            let pod = poolers(&cluster).remove(0).deployment.unwrap().spec.unwrap().template.spec.unwrap();
+            let env = pod.containers.into_iter().next().unwrap().env.unwrap();
+            env.into_iter()
+                .find(|variable| variable.name == "INFRASTRUCTURE_ROLES")
+                .and_then(|found| found.value)
+        };
+        assert_eq!(variable(&references).as_deref(), Some("a-user1,a-user2"));
+        assert_eq!(variable(&References::unread()), None, "where there are none, upstream leaves it out");
     }
 }

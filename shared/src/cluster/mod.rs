@@ -86,6 +86,15 @@ pub struct DataVolume {
     pub(crate) sub_path: Option<SubPath>,
     pub(crate) retention: ClaimRetention,
     pub(crate) resize: StorageResizeMode,
+    pub(crate) performance: DiskPerformance,
+}
+
+/// What the disk behind a volume can do, as far as the manifest says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskPerformance {
+    pub(crate) kind: Option<String>,
+    pub(crate) iops: Option<i32>,
+    pub(crate) throughput: Option<i32>,
 }
 
 /// The folder of a volume that is mounted.

@@ -18,9 +18,9 @@ use crate::roles::{self, Humans, RoleInputs, RoleName, RoleSet, Rotation, Skippe
 use crate::version::PostgresVersion;
 
 use super::{
-    Budgets, ClaimRetention, Cluster, DataVolume, Identity, LogicalBackups, Network, Origin, Pod, Policy,
-    PoolerSettings, Poolers, Postgres, References, ServiceAccountTemplate, Stream, SubPath, SystemUsers,
-    Windows, databases, streams,
+    Budgets, ClaimRetention, Cluster, DataVolume, DiskPerformance, Identity, LogicalBackups, Network, Origin,
+    Pod, Policy, PoolerSettings, Poolers, Postgres, References, ServiceAccountTemplate, Stream, SubPath,
+    SystemUsers, Windows, databases, streams,
 };
 
 impl Cluster {
@@ -143,6 +143,11 @@ fn data_volume(spec: &PostgresqlSpec, config: &OperatorConfig) -> DataVolume {
             delete_when_scaled: retention.when_scaled == RetentionPolicy::Delete,
         },
         resize: config.kubernetes.storage_resize_mode,
+        performance: DiskPerformance {
+            kind: volume.volume_type.clone().filter(|kind| !kind.is_empty()),
+            iops: volume.iops,
+            throughput: volume.throughput,
+        },
     }
 }
 

@@ -479,3 +479,20 @@ fn an_option_of_the_operator_is_counted_over_all_clusters() {
         ]
     );
 }
+
+#[test]
+fn what_ec2_is_asked_for_is_told_and_what_nobody_asks_for_too() {
+    let mut config = OperatorConfig::default();
+    let told = |value: i32, config: &OperatorConfig| {
+        explained(&[("/spec/volume/iops", json!(value))], config)
+            .into_iter()
+            .map(|change| change.to_string())
+            .collect::<Vec<_>>()
+    };
+    let only =
+        "spec.volume.iops: has no effect: only with storage_resize_mode: mixed the operator asks EC2 for it";
+    assert_eq!(told(4000, &config), [only]);
+    config.kubernetes.storage_resize_mode = crate::config::StorageResizeMode::Mixed;
+    assert_eq!(told(4000, &config), ["spec.volume.iops: EC2 changes the members' disks, no pod restarts"]);
+    assert_eq!(told(100, &config), [""; 0]);
+}

@@ -21,7 +21,7 @@ use crate::roles::{
 use crate::version::PostgresVersion;
 
 use super::pod_template::{IMAGE, differences, fingerprint, without_bootstrap};
-use super::{Effect, Kind, ObjectName, between};
+use super::{Effect, Kind, ObjectName, between, disk_wish};
 
 /// A cluster as a manifest describes it, and its objects.
 pub(super) struct Side {
@@ -79,6 +79,8 @@ pub(super) struct Facts {
     pub(super) update: (i32, i32),
     /// Volumes of another size.
     pub(super) size: Option<(String, String)>,
+    /// Disks of another type, or of other figures; and whether EC2 is asked for them.
+    pub(super) disks: Option<bool>,
     /// Volumes go with the members that go.
     pub(super) deletes_volumes: bool,
     /// The cluster stops following another one.
@@ -112,6 +114,9 @@ impl Facts {
             .then_some((old.postgres.version, new.postgres.version));
         facts.size =
             (old.volume.size != new.volume.size).then(|| (old.volume.size.clone(), new.volume.size.clone()));
+        let figures = |cluster| disk_wish(cluster).map(|wish| (wish.kind, wish.iops, wish.throughput));
+        let asked = figures(old) != figures(new) && figures(new).is_some();
+        facts.disks = (asked || old.volume.performance != new.volume.performance).then_some(asked);
         facts.deletes_volumes = new.volume.retention.delete_when_scaled && new.members < old.members;
         facts.promoted = old.is_standby() && !new.is_standby();
         facts
@@ -239,9 +244,10 @@ impl Facts {
         });
         let patched = !self.objects.is_empty() || !self.removed.is_empty();
         let raised = self.version.is_some_and(|(from, to)| from < to);
+        let disks = self.disks == Some(true);
         let lost = self.deletes_volumes && self.members.1 == 0 && self.members.0 > 0;
         let certain = [
-            (patched, Effect::Patch),
+            (patched || disks, Effect::Patch),
             (!self.statements.is_empty(), Effect::Sql),
             (!self.options.is_empty(), Effect::Reload),
             (raised, Effect::MajorUpgrade),

@@ -5,6 +5,7 @@
 pub mod adopted;
 mod contains;
 mod difference;
+mod disks;
 pub(crate) mod encoded;
 mod explain;
 mod facts;
@@ -24,6 +25,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub use difference::{Difference, between};
+pub use disks::{
+    Bound, ChangeState, Disk, DiskChange, DiskStep, DiskWish, LastChange, bound, disk_of, disk_wish,
+    is_behind, next as next_of_disk,
+};
+pub(crate) use disks::{LEAST_IOPS, LEAST_THROUGHPUT};
 pub use explain::{plan, plan_configuration};
 pub use inventory::{Kind, ObjectName, objects};
 pub use orphans::{Orphan, orphans};

@@ -33,7 +33,7 @@ pub fn rendered(resources: &Resources, password: &str) -> Vec<Value> {
 fn content(resources: &Resources, name: &str, password: &str) -> Value {
     let mut lists = resources.poolers.iter().filter_map(|pooler| pooler.users.as_ref());
     if let Some(list) = lists.find(|list| list.metadata.name.as_deref() == Some(name)) {
-        return json!({ USER_LIST_KEY: user_list(&list.user, password) });
+        return json!({ USER_LIST_KEY: user_list([(&list.user, password)]) });
     }
     let mut logins = resources.credentials.iter();
     let login = logins.find(|login| login.metadata.name.as_deref() == Some(name));

@@ -18,6 +18,7 @@ pub(super) fn sentences(facts: &Facts, config: &OperatorConfig, room: usize) -> 
         version(facts, config),
         members(facts),
         volumes(facts, config),
+        disks(facts, config),
         pods(facts),
         set(facts),
         patroni(facts),
@@ -102,6 +103,17 @@ fn volumes(facts: &Facts, config: &OperatorConfig) -> Option<String> {
     }
     let restarts = if facts.pods.is_empty() { ", no pod restarts" } else { "" };
     Some(format!("each volume grows from {from} to {to}{restarts}"))
+}
+
+fn disks(facts: &Facts, config: &OperatorConfig) -> Option<String> {
+    let mode = config.kubernetes.storage_resize_mode;
+    Some(match (facts.disks?, mode) {
+        (true, _) => "EC2 changes the members' disks, no pod restarts".to_owned(),
+        (false, StorageResizeMode::Mixed) => return None, // less than a disk has anyway; a check says so
+        (false, _) => {
+            "has no effect: only with storage_resize_mode: mixed the operator asks EC2 for it".to_owned()
+        }
+    })
 }
 
 fn pods(facts: &Facts) -> Option<String> {

@@ -5,7 +5,7 @@
 use crate::api::Postgresql;
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
-use crate::plan::{Change, Effect};
+use crate::plan::{Change, Effect, LEAST_IOPS, LEAST_THROUGHPUT};
 use crate::quantity::Amount;
 
 use super::resources::LEAST_BYTES;
@@ -71,7 +71,9 @@ pub(super) fn class(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
 /// Values that a volume of the type that has them starts at.
 pub(super) fn performance_ignored(manifest: &Postgresql, _: &OperatorConfig, changes: &mut Vec<Change>) {
     let volume = &manifest.spec.volume;
-    for (name, number, least) in [("iops", volume.iops, 3_000), ("throughput", volume.throughput, 125)] {
+    for (name, number, least) in
+        [("iops", volume.iops, LEAST_IOPS), ("throughput", volume.throughput, LEAST_THROUGHPUT)]
+    {
         if let Some(number) = number.filter(|number| *number < least) {
             let message = format!("{number} has no effect: volumes start at {least}");
             changes.push(Change { field: path().field(name), effect: Effect::Ignored, message });

@@ -8,6 +8,7 @@
 mod faults;
 mod fields;
 mod request;
+mod reviews;
 mod selector;
 mod service;
 mod store;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::faults::{Failure, When, meets};
 use super::fields::{Manager, apply, from_managed_fields, to_managed_fields};
 use super::request::{Request, Verb};
+use super::reviews;
 use super::store::{Deletion, Key, Refusal, Store, metadata};
 use super::watch::Watch;
 use super::{Call, FakeApi, as_metadata};
@@ -156,6 +157,9 @@ fn carry_out(
         Verb::List | Verb::Watch => Ok((200, list(store, request))),
         Verb::Create => {
             let (object, manager) = (read()?, manager(request, false));
+            if let Some(answered) = reviews::answer(key, &object) {
+                return Ok((201, answered));
+            }
             let key = named(key, &object, store.version())?;
             store.create(key, object, Some(&manager)).map(|object| (201, (*object).clone()))
         }

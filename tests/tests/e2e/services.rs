@@ -44,14 +44,10 @@ pub(crate) async fn load_balancers_and_node_ports_come_and_go_and_addresses_stay
         }),
     )
     .await?;
-    until_spec(stage, "acid-shop-repl", |spec| {
-        spec["type"] == "ClusterIP" && spec["loadBalancerSourceRanges"].is_null()
-    })
-    .await?;
-    until_spec(stage, "acid-shop", |spec| {
-        spec["type"] == "NodePort" && spec["loadBalancerSourceRanges"].is_null()
-    })
-    .await?;
+    for (name, of_type) in [("acid-shop-repl", "ClusterIP"), ("acid-shop", "NodePort")] {
+        until_spec(stage, name, |spec| spec["type"] == of_type && spec["loadBalancerSourceRanges"].is_null())
+            .await?;
+    }
     the_primary_answers_on_every_node(stage, &cluster).await?;
 
     change(&cluster, json!({"enableMasterNodePort": false})).await?;

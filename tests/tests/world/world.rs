@@ -12,11 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use operator::activity::Activity;
 use operator::cluster::stores::{Scope, Stores};
-use operator::cluster::{Proofs, Upgrades};
+use operator::cluster::{KnownDisks, Proofs, Upgrades};
 use operator::context::Context;
 use operator::controller;
 use operator::events::Events;
+use operator::http::{RestApi, routes};
 use operator::metrics::Metrics;
 use operator::patroni::Patroni;
 use operator::rolling::Places;
@@ -29,7 +31,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::database::{Databases, Servers};
-use crate::exec::NoExec;
+use crate::disks::Cloud;
+use crate::exec::{Commands, Shells};
 
 /// Where all clusters of the stories live.
 pub(crate) const NAMESPACE: &str = "default";
@@ -59,6 +62,9 @@ pub(crate) struct World {
     pub(crate) api: FakeApi,
     pub(crate) nature: Arc<Mutex<Nature>>,
     pub(crate) servers: Arc<Mutex<Servers>>,
+    pub(crate) cloud: Cloud,
+    pub(crate) commands: Arc<Mutex<Commands>>,
+    rest_api: RestApi,
     config: watch::Sender<Arc<OperatorConfig>>,
     recreated: Arc<Mutex<Vec<(Timestamp, String)>>>,
     points: Option<Points>,
@@ -116,7 +122,20 @@ impl World {
         let ticking = tokio::spawn(tick_for_ever(api.clone(), Arc::clone(&nature)));
         let servers = Arc::new(Mutex::new(saved.servers));
         let operators = BTreeMap::new();
-        let world = Self { api, nature, servers, config, recreated, points: None, operators, ticking };
+        let (cloud, commands) = (Cloud::default(), Arc::default());
+        let world = Self {
+            api,
+            nature,
+            servers,
+            cloud,
+            commands,
+            rest_api: RestApi::new(false),
+            config,
+            recreated,
+            points: None,
+            operators,
+            ticking,
+        };
         world.listen();
         world
     }
@@ -215,11 +234,16 @@ impl World {
             listener: Arc::new(move |call: &str, when| database.point(call, when)),
         };
         let config = self.config.subscribe();
+        let rest_api = self.rest_api.clone();
+        let (cloud, shells) = (self.cloud.clone(), Shells(Arc::clone(&self.commands)));
         let run = async move {
             let (stores, changes) = Stores::start(&client, &scope(&config.borrow().clone()));
             stores.wait_until_ready().await.unwrap();
             let metrics = Metrics::default();
+            let waiting = changes.clone();
             let ctx = Context {
+                activity: Activity::default(),
+                watched: None,
                 patroni: Patroni::new(port, metrics.clone()),
                 teams: Teams::new(team::connect(team::authorities()).unwrap(), metrics.clone()),
                 database: Arc::new(databases),
@@ -234,11 +258,19 @@ impl World {
                 rolling: Places::default(),
                 upgrades: Upgrades::default(),
                 proofs: Proofs::default(),
-                exec: Arc::new(NoExec),
+                exec: Arc::new(shells),
+                disks: Arc::new(cloud),
+                known_disks: KnownDisks::default(),
             };
+            rest_api.start(ctx.clone(), waiting);
             controller::run(ctx, changes, std::future::pending()).await;
         };
         self.operators.insert(name.to_owned(), tokio::spawn(run));
+    }
+
+    /// The REST API of the first operator.
+    pub(crate) fn rest_api(&self) -> axum::Router {
+        routes(self.rest_api.clone())
     }
 
     /// Stops an operator without notice.

@@ -37,6 +37,12 @@ impl Changes {
         }
     }
 
+    /// Every cluster that waits to be looked at, in order.
+    pub fn waiting(&self) -> Vec<ClusterRef> {
+        let waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.order.iter().cloned().collect()
+    }
+
     /// The next cluster to look at, when there is one.
     pub fn try_next(&self) -> Option<ClusterRef> {
         let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);

@@ -39,7 +39,10 @@ pub(super) fn classes(scene: &Scene<'_>, findings: &mut Findings) {
 
 /// Whether existing volumes shall grow, and Kubernetes is to do it.
 fn grows(scene: &Scene<'_>) -> bool {
-    let by_claim = scene.config.kubernetes.storage_resize_mode != StorageResizeMode::Off;
+    let by_claim = match scene.config.kubernetes.storage_resize_mode {
+        StorageResizeMode::Pvc | StorageResizeMode::Mixed => true,
+        StorageResizeMode::Ebs | StorageResizeMode::Off => false,
+    };
     let amount = |size: &str| size.parse::<Amount>().ok();
     let before = scene.old.and_then(|old| amount(&old.spec.volume.size));
     by_claim && before.is_some_and(|before| amount(&scene.new.spec.volume.size) > Some(before))

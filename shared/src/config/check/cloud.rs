@@ -2,7 +2,7 @@
 
 use super::syntax::{is_bucket, is_http_url, is_schedule, is_span};
 use crate::config::reading::Findings;
-use crate::config::{BackupProvider, OperatorConfig};
+use crate::config::{BackupProvider, OperatorConfig, StorageResizeMode};
 
 /// Backups have a schedule that Kubernetes takes.
 pub(super) fn schedule(config: &OperatorConfig, findings: &mut Findings) {
@@ -132,6 +132,20 @@ pub(super) fn places(config: &OperatorConfig, findings: &mut Findings) {
         let message = format!("is {arn:?}; write an ARN like arn:aws:iam::123456789012:role/postgres");
         findings.error("irsa_role_arn", message);
     }
+}
+
+/// EC2 is asked by operators that are built for it. Which one runs, nobody here can know.
+pub(super) fn disks(config: &OperatorConfig, findings: &mut Findings) {
+    let mode = match config.kubernetes.storage_resize_mode {
+        StorageResizeMode::Ebs => "ebs",
+        StorageResizeMode::Mixed => "mixed",
+        StorageResizeMode::Pvc | StorageResizeMode::Off => return,
+    };
+    let message = format!(
+        "{mode} asks EC2, which takes an operator built with the feature ec2; clusters of another one say so in their \
+         status"
+    );
+    findings.warn("storage_resize_mode", message);
 }
 
 /// How S3 encrypts, and how long dumps are kept.

@@ -49,6 +49,7 @@ const CHECKS: &[Check] = &[
     cloud::backup_target,
     cloud::wal_target,
     cloud::places,
+    cloud::disks,
     cloud::backup_options,
     cloud::secrets_in_clear,
     kubernetes::deprecated,
