@@ -41,7 +41,7 @@ pub(crate) async fn what_would_be_refused_is_told_before_any_pod_goes_and_a_full
         })
         .await;
     assert_eq!(
-        going(&pods).await,
+        going(&pods, &name).await,
         Vec::<String>::new(),
         "no pod goes before it is known that one would come"
     );
@@ -49,17 +49,17 @@ pub(crate) async fn what_would_be_refused_is_told_before_any_pod_goes_and_a_full
     let number = pods.list(&Default::default()).await.unwrap().items.len();
     fill_quota(&client, number).await;
     wish(json!({ "additionalVolumes": null, "dockerImage": "spilo:next" })).await;
-    operator.look_until("the first replica goes", async || !going(&pods).await.is_empty()).await;
-    assert_eq!(going(&pods).await, [shared::names::member(&name, 1)]);
+    operator.look_until("the first replica goes", async || !going(&pods, &name).await.is_empty()).await;
+    assert_eq!(going(&pods, &name).await, [shared::names::member(&name, 1)]);
 }
 
 /// The pods that are on their way out, or gone already, of those that were made.
-async fn going(pods: &Api<Pod>) -> Vec<String> {
+async fn going(pods: &Api<Pod>, cluster: &str) -> Vec<String> {
     let there = pods.list(&Default::default()).await.unwrap().items;
     let stays = |name: &String| {
         there.iter().any(|pod| pod.name_any() == *name && pod.metadata.deletion_timestamp.is_none())
     };
-    let all = (0..2).map(|ordinal| shared::names::member("acid-minimal-cluster", ordinal));
+    let all = (0..2).map(|ordinal| shared::names::member(cluster, ordinal));
     all.filter(|name| !stays(name)).collect()
 }
 
