@@ -61,8 +61,11 @@ type Draw = (Index, Index, u8, harm::Harm);
 /// What was tried: what was sent, and what came of it when it is carried out.
 struct Attempt {
     sent: Vec<u8>,
-    run: Box<dyn Fn(&Ground, &[u8]) -> bool>,
+    run: Box<Run>,
 }
+
+/// Carries it out; whether the bytes were understood.
+type Run = dyn Fn(&Ground, &[u8]) -> bool;
 
 fn main() -> ExitCode {
     // An argument is a name of a test, for cargo's sake; there are none here.
