@@ -239,8 +239,8 @@ fn decoded(mut data: Value) -> Value {
         *value = match key.as_str() {
             USER_LIST_KEY => {
                 let user = text.split('"').nth(1).unwrap().parse().unwrap();
-                assert_eq!(text.len(), user_list(&user, &"x".repeat(64)).len(), "{text}");
-                json!(user_list(&user, "<random>"))
+                assert_eq!(text.len(), user_list([(&user, "x".repeat(64).as_str())]).len(), "{text}");
+                json!(user_list([(&user, "<random>")]))
             }
             _ => json!(text),
         };
