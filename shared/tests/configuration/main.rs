@@ -274,6 +274,7 @@ fn the_golden_configurations_parse() {
         let warned: Vec<&str> = reading.warnings.iter().map(|warning| warning.path.as_str()).collect();
         let custom: &[&str] = &[
             "configuration.kubernetes.delete_annotation_date_key",
+            "configuration.kubernetes.storage_resize_mode",
             "configuration.kubernetes_use_configmaps",
         ];
         let expected: &[&str] = if name == "custom" { custom } else { &[] };
