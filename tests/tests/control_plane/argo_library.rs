@@ -114,6 +114,6 @@ impl Library {
     async fn ask(&mut self, manifest: &Value) -> Value {
         self.questions.write_all(format!("{manifest}\n").as_bytes()).await.unwrap();
         let answer = self.answers.next_line().await.unwrap();
-        serde_json::from_str(&answer.expect("Argo CD's library has ended")).unwrap()
+        serde_json::from_str(&answer.unwrap_or_else(|| panic!("Argo CD's library has ended"))).unwrap()
     }
 }

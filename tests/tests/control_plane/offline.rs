@@ -76,7 +76,7 @@ pub(crate) async fn what_a_file_would_change_in_the_cluster_is_told_without_chan
         "acid-stored",
         &json!({ "numberOfInstances": 3, "volume": { "size": "20Gi" }, "users": { "ada": [] } }),
     );
-    let told = judged(&[grown.clone()]).await;
+    let told = judged(std::slice::from_ref(&grown)).await;
     let path = format!("/apis/acid.zalan.do/v1/namespaces/{NAMESPACE}/postgresqls/acid-stored?dryRun=All");
     let request = Request::patch(path).header("content-type", "application/merge-patch+json");
     let request = request.body(serde_json::to_vec(&grown).unwrap().into()).unwrap();
