@@ -49,7 +49,7 @@ impl Webhook {
             draining: watch::channel(false).1,
             metrics: Arc::clone(&metrics),
             world: Arc::clone(&world),
-            today: || "2026-11-22".parse().unwrap(),
+            clock: || "2026-11-22T12:00:00Z".parse().unwrap(),
         };
         let folder = std::env::temp_dir().join(format!("admission-{}-{namespace}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
