@@ -49,7 +49,6 @@ impl Beginning {
         let before = Before::seen(&world);
         change(&world);
         let settled = world.comes_to_rest().await;
-        if !settled { println!("DEBUG unsettled {:#}\n{:?}", world.status(), world.api.state().journal.iter().rev().take(12).collect::<Vec<_>>()); }
         Done::seen(&world, &before, settled)
     }
 }
