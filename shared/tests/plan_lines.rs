@@ -54,7 +54,7 @@ fn one_field_changes(manifest: &Value) -> Vec<Value> {
         changed
     });
     // Of the many mutants, every fifth: they are alike.
-    edited.chain(mutants(manifest).into_iter().step_by(5)).chain(empties(manifest)).collect()
+    edited.chain(mutants(manifest).into_iter().step_by(5)).collect()
 }
 
 /// The manifest with one field, or a field of a section, that is there and says nothing.
@@ -109,10 +109,12 @@ fn built(manifest: &Postgresql, config: &OperatorConfig) -> Option<Resources> {
 fn every_line_fits_and_nothing_is_said_exactly_when_nothing_is_done() {
     let config = OperatorConfig::default();
     let (mut changes, mut silent, mut unsaid) = (0, 0, Vec::new());
-    for manifest in manifests() {
+    for (index, manifest) in manifests().into_iter().enumerate() {
         let old = typed(&manifest).unwrap();
         let before = built(&old, &config).unwrap();
-        for changed in one_field_changes(&manifest) {
+        // What says nothing says it anywhere: a few manifests are enough.
+        let empties = if index % 8 == 0 { empties(&manifest) } else { Vec::new() };
+        for changed in one_field_changes(&manifest).into_iter().chain(empties) {
             // Another name is another cluster.
             let is_another = changed.get("metadata") != manifest.get("metadata");
             if is_another || admission::review(Some(&manifest), &changed, &config).is_err() {

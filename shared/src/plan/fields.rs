@@ -100,7 +100,9 @@ fn section(schema: &Value, place: &Place, (old, new): (&Value, &Value), found: &
         let place = place.field(&key);
         let schema = schema.pointer("/properties").and_then(|all| all.get(&key)).unwrap_or(&Value::Null);
         let (before, after) = (old.get(&key), new.get(&key));
-        if schema.get("additionalProperties").is_some() && schema.get("properties").is_none() {
+        if comes_empty(before, after) || comes_empty(after, before) {
+            found.push(place.differs(before, after));
+        } else if schema.get("additionalProperties").is_some() && schema.get("properties").is_none() {
             entries(&place, (before, after), found);
         } else if let (Some(old @ Value::Object(_)), Some(new @ Value::Object(_))) = (before, after) {
             if schema.get("properties").is_some() {
@@ -129,6 +131,13 @@ fn entries(place: &Place, (old, new): (Option<&Value>, Option<&Value>), found: &
 
 fn names(objects: [Option<&Value>; 2]) -> BTreeSet<String> {
     objects.into_iter().flatten().filter_map(Value::as_object).flat_map(Map::keys).cloned().collect()
+}
+
+/// Whether a section is there on one side only, with nothing in it: that may ask for something (`connectionPooler: {}`,
+/// `preparedDatabases: {}`).
+fn comes_empty(without: Option<&Value>, with: Option<&Value>) -> bool {
+    let empty = with.and_then(Value::as_object).is_some_and(Map::is_empty);
+    empty && without.is_none_or(Value::is_null)
 }
 
 /// What means the same as an absent field.
@@ -187,8 +196,12 @@ mod tests {
 
     #[test]
     fn nothing_in_other_words_is_no_change() {
-        let old = json!({"users": null, "env": [], "dockerImage": "", "patroni": {}});
+        let old = json!({"users": null, "env": [], "dockerImage": ""});
         assert_eq!(paths(&old, &json!({})), [""; 0]);
+        let empty = json!({"preparedDatabases": {}, "connectionPooler": {}});
+        let sections = ["spec.connectionPooler", "spec.preparedDatabases"];
+        assert_eq!(paths(&empty, &json!({})), sections, "to be there may ask for something");
+        assert_eq!(paths(&json!({"preparedDatabases": null}), &empty), sections);
     }
 
     #[test]

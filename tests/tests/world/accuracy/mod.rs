@@ -49,6 +49,7 @@ impl Beginning {
         let before = Before::seen(&world);
         change(&world);
         let settled = world.comes_to_rest().await;
+<<<<<<< HEAD
         if !settled {
             println!(
                 "DEBUG unsettled {:#}\n{:?}",
@@ -56,6 +57,8 @@ impl Beginning {
                 world.api.state().journal.iter().rev().take(12).collect::<Vec<_>>()
             );
         }
+=======
+>>>>>>> preview
         Done::seen(&world, &before, settled)
     }
 }
