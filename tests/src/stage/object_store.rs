@@ -77,7 +77,7 @@ impl Cluster<'_> {
     /// When the archive does not take it.
     pub async fn until_archived(&self) -> Told {
         let superuser = self.session("postgres", "postgres").await?;
-        let file = superuser.sql("SELECT pg_walfile_name(pg_switch_wal())").await?;
+        let file = superuser.until_sql("SELECT pg_walfile_name(pg_switch_wal())").await?;
         let archived = format!("SELECT last_archived_wal >= '{file}' FROM pg_stat_archiver");
         superuser.until_sql_is(&archived, "t").await
     }

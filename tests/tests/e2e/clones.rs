@@ -17,9 +17,9 @@ pub(crate) async fn a_clone_has_the_data_of_now_or_of_a_moment(stage: &Stage) ->
     let source = stage.settled(SOURCE, 1).await?;
     let owner = source.session("shop_owner", "shop").await?;
     source.until_backed_up().await?;
-    owner.sql("CREATE TABLE sold AS SELECT 'before' AS what").await?;
-    let moment = owner.sql(NOW).await?;
-    owner.sql("INSERT INTO sold VALUES ('after')").await?;
+    owner.until_sql("CREATE TABLE sold AS SELECT 'before' AS what").await?;
+    let moment = owner.until_sql(NOW).await?;
+    owner.until_sql("INSERT INTO sold VALUES ('after')").await?;
     source.until_archived().await?;
 
     let begun = std::time::Instant::now();
@@ -32,11 +32,15 @@ pub(crate) async fn a_clone_has_the_data_of_now_or_of_a_moment(stage: &Stage) ->
         let owner = clone.session("shop_owner", "shop").await?;
         let sold = owner.until_sql("SELECT string_agg(what, ',' ORDER BY what) FROM sold").await?;
         assert_eq!(sold, expected, "{}", clone.name());
-        owner.sql("INSERT INTO sold VALUES ('by the clone')").await?;
+        owner.until_sql("INSERT INTO sold VALUES ('by the clone')").await?;
     }
-    assert_eq!(owner.sql("SELECT count(*) FROM sold").await?, "2", "the source knows nothing of its clones");
+    assert_eq!(
+        owner.until_sql("SELECT count(*) FROM sold").await?,
+        "2",
+        "the source knows nothing of its clones"
+    );
     let writes = "SELECT pg_walfile_name(pg_current_wal_lsn())";
-    let timeline = then.session("postgres", "postgres").await?.sql(writes).await?;
+    let timeline = then.session("postgres", "postgres").await?.until_sql(writes).await?;
     assert!(timeline.starts_with("00000002"), "it left the source's history at the moment: {timeline}");
     Ok(())
 }

@@ -12,6 +12,7 @@ const CRON_JOB: &str = "logical-backup-acid-shop";
 
 /// What a person types. The roles of the new cluster's own operator and Patroni keep their passwords.
 const RESTORE: &str = r#"set -e -o pipefail
+    export PGCONNECT_TIMEOUT=30
     curl --fail --silent --show-error --aws-sigv4 aws:amz:us-east-1:s3 --user e2e:e2e-secret "$0" |
         gunzip | sed -E '/^(CREATE|ALTER) ROLE (postgres|standby)[ ;]/d' | psql -Xq -d postgres >/dev/null"#;
 
@@ -39,9 +40,9 @@ pub(crate) async fn a_dump_from_the_cron_job_restores_into_an_empty_cluster(stag
     // Databases, owners, passwords and rows have come along.
     let restored = owner.at(empty.name());
     assert_eq!(restored.until_sql("SELECT count(*), sum(n) FROM sold").await?, "1000|500500");
-    restored.sql("INSERT INTO sold VALUES (0)").await?;
+    restored.until_sql("INSERT INTO sold VALUES (0)").await?;
     let owned = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'shop'";
-    assert_eq!(superuser.sql(owned).await?, "shop_owner");
+    assert_eq!(superuser.until_sql(owned).await?, "shop_owner");
 
     cluster.change(json!({"spec": {"enableLogicalBackup": false}})).await?;
     let cron_jobs: Api<CronJob> = stage.api();

@@ -13,7 +13,7 @@ pub(crate) async fn standbys_follow_a_host_or_an_archive_and_are_promoted(stage:
     stage.with_object_store().await?;
     let source = stage.settled(SOURCE, 1).await?;
     let owner = source.session("shop_owner", "shop").await?;
-    owner.sql("CREATE TABLE sold AS SELECT 1 AS n").await?;
+    owner.until_sql("CREATE TABLE sold AS SELECT 1 AS n").await?;
     source.until_backed_up().await?;
     for name in ["acid-follower", "acid-reader"] {
         take_passwords(stage, &source, name).await?;
@@ -23,16 +23,19 @@ pub(crate) async fn standbys_follow_a_host_or_an_archive_and_are_promoted(stage:
     for standby in [&follower, &reader] {
         standby.until_running().await?;
     }
-    owner.sql("INSERT INTO sold VALUES (2)").await?;
+    owner.until_sql("INSERT INTO sold VALUES (2)").await?;
     source.until_archived().await?;
     // Roles are the source's, and so are their passwords.
     for standby in [&follower, &reader] {
         let owner = source.session("shop_owner", "shop").await?.at(standby.name());
         owner.until_sql_is("SELECT count(*), pg_is_in_recovery() FROM sold", "2|t").await?;
-        let Err(Stop::Failed(why)) = owner.sql("INSERT INTO sold VALUES (0)").await else {
-            return Stop::failed(format!("{} takes writes", standby.name()));
-        };
-        assert!(why.contains("read-only transaction"), "{why}");
+        let refusal = format!("{} refuses a write", standby.name());
+        until(&refusal, SOON, async || match owner.sql("INSERT INTO sold VALUES (0)").await {
+            Err(Stop::Failed(why)) if why.contains("read-only transaction") => Ok(()),
+            Err(other) => Err(other),
+            Ok(_) => Stop::failed("it was taken"),
+        })
+        .await?;
     }
 
     let begun = std::time::Instant::now();
@@ -47,7 +50,7 @@ pub(crate) async fn standbys_follow_a_host_or_an_archive_and_are_promoted(stage:
         let Err(Stop::Failed(why)) = again else { return Stop::failed("it follows again") };
         assert!(why.contains("spec.standby") && why.contains("cannot be added to a cluster"), "{why}");
     }
-    assert_eq!(owner.sql("SELECT count(*) FROM sold").await?, "2", "the source goes its own way");
+    assert_eq!(owner.until_sql("SELECT count(*) FROM sold").await?, "2", "the source goes its own way");
     Ok(())
 }
 
@@ -60,7 +63,11 @@ async fn is_promoted(source: &Cluster<'_>, standby: &Cluster<'_>) -> Told {
         superuser.sql("INSERT INTO sold VALUES (3)").await
     })
     .await?;
-    assert_eq!(superuser.sql("SELECT count(*) FROM sold WHERE n < 3").await?, "2", "{name} has lost rows");
+    assert_eq!(
+        superuser.until_sql("SELECT count(*) FROM sold WHERE n < 3").await?,
+        "2",
+        "{name} has lost rows"
+    );
     let clerk = standby.session("shop_clerk", "shop").await?;
     until(&format!("{name} has its new user"), SOON, async || clerk.sql("SELECT 1").await).await?;
     // Nobody has taken the source's users away.
