@@ -49,16 +49,6 @@ impl Beginning {
         let before = Before::seen(&world);
         change(&world);
         let settled = world.comes_to_rest().await;
-<<<<<<< HEAD
-        if !settled {
-            println!(
-                "DEBUG unsettled {:#}\n{:?}",
-                world.status(),
-                world.api.state().journal.iter().rev().take(12).collect::<Vec<_>>()
-            );
-        }
-=======
->>>>>>> preview
         Done::seen(&world, &before, settled)
     }
 }
