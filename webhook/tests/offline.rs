@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may be blunt")]
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use webhook::args::{Plan, Validate};
@@ -48,9 +49,14 @@ fn judge(name: &str, new: &str, old: Option<&str>, config: Option<&str>) -> Resu
 /// A folder of files that is removed again.
 struct Folder(PathBuf);
 
+/// How many folders there were: tests run side by side, and each has its own.
+static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+
 impl Folder {
     fn with(name: &str, files: &[(&str, &str)]) -> Self {
-        let path = std::env::temp_dir().join(format!("webhook-offline-{}-{name}", std::process::id()));
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("webhook-offline-{}-{name}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
         for (file, text) in files {
             let file = path.join(file);
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
