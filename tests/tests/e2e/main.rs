@@ -83,6 +83,7 @@ fn main() -> ExitCode {
         story!(alone people::people_come_and_go_with_their_team_and_stay_while_the_teams_api_is_down),
         story!(alone people::an_infrastructure_role_logs_in_everywhere_with_the_password_of_its_own_secret),
         story!(alone credentials::a_user_of_another_namespace_finds_its_secret_there),
+        story!(alone volumes::the_volume_of_a_removed_member_goes_or_stays_as_configured),
         story!(alone pod_parts::sidecars_volumes_and_environment_are_in_the_pods_and_the_manifest_has_the_last_word),
         story!(alone undecodable::a_manifest_that_cannot_be_read_is_invalid_and_the_others_go_on),
         story!(alone idle::a_settled_cluster_causes_no_request),

@@ -5,6 +5,8 @@ use kube::api::{Api, ListParams};
 use serde_json::json;
 use tests::stage::{SETTLED, Stage, Stop, Told, until};
 
+use crate::people::configure;
+
 const TWO: &str = include_str!("../../fixtures/e2e/two-members.yaml");
 
 pub(crate) async fn volumes_grow_and_no_pod_is_touched(stage: &Stage) -> Told {
@@ -35,5 +37,32 @@ pub(crate) async fn volumes_grow_and_no_pod_is_touched(stage: &Stage) -> Told {
     let asked = third.spec.and_then(|spec| spec.resources).and_then(|resources| resources.requests);
     assert_eq!(asked.unwrap_or_default()["storage"].0, "2Gi");
     assert_eq!(watcher.recreated(), Vec::<String>::new(), "nobody was touched");
+    Ok(())
+}
+
+pub(crate) async fn the_volume_of_a_removed_member_goes_or_stays_as_configured(stage: &Stage) -> Told {
+    let cluster = stage.settled(TWO, 2).await?;
+    let claims = stage.api::<PersistentVolumeClaim>();
+    for (policy, stays) in [("retain", true), ("delete", false)] {
+        let policy = json!({"when_deleted": "retain", "when_scaled": policy});
+        configure(stage, "kubernetes", json!({"persistent_volume_claim_retention_policy": policy})).await?;
+        cluster.change(json!({"spec": {"numberOfInstances": 1}})).await?;
+        cluster.until_members_are(1).await?;
+        cluster.until_running().await?;
+        let removed = "pgdata-acid-shop-1";
+        if stays {
+            assert!(claims.get_opt(removed).await?.is_some(), "its volume stays");
+        } else {
+            until("its volume is gone", SETTLED, async || match claims.get_opt(removed).await? {
+                None => Ok(()),
+                Some(claim) => Stop::failed(format!("{:?}", claim.metadata.deletion_timestamp)),
+            })
+            .await?;
+        }
+        cluster.change(json!({"spec": {"numberOfInstances": 2}})).await?;
+        cluster.until_members_are(2).await?;
+        cluster.until_running().await?;
+    }
+    assert!(claims.get_opt("pgdata-acid-shop-0").await?.is_some(), "the primary's volume is not touched");
     Ok(())
 }
