@@ -1,7 +1,8 @@
 //! Kubernetes quantities (`250m`, `10Gi`) as exact numbers that can be compared.
 //!
 //! Answers whether a text parses, which of two amounts is larger, and how Kubernetes would write one: it stores `1024Mi`
-//! as `1Gi`, and what means the same has to look the same. The one fact to know: a quantity counts here in thousandths, so `250m` is 250 and `1` is 1000.
+//! as `1Gi`, and what means the same has to look the same. The one fact to know: a quantity counts here in
+//! thousandths, so `250m` is 250 and `1` is 1000.
 //! Grammar: <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.
 
 use std::fmt;
@@ -48,16 +49,23 @@ impl Amount {
     /// The amount as a quantity, as short as it can be written: `1Gi` for `1024Mi`, `1` for `1000m`, `500m` for `0.5`.
     /// That is how Kubernetes writes what it stores.
     pub fn to_quantity(self) -> String {
-        let written = |(suffix, worth): &(&str, i128)| {
-            (self.0 % worth == 0).then(|| format!("{}{suffix}", self.0 / worth))
-        };
-        SUFFIXES.iter().filter_map(written).min_by_key(String::len).unwrap_or_else(|| self.to_string())
+        let whole = SUFFIXES.iter().filter(|(_, worth)| self.0 % worth == 0);
+        match whole.min_by_key(|(suffix, worth)| length(self.0 / worth) + suffix.len()) {
+            Some((suffix, worth)) => format!("{}{suffix}", self.0 / worth),
+            None => self.to_string(),
+        }
     }
 
     /// Whether this is nothing at all.
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
+}
+
+/// How many characters a number takes.
+fn length(number: i128) -> usize {
+    let digits = number.unsigned_abs().checked_ilog10().map_or(1, |tens| tens as usize + 1);
+    digits + usize::from(number < 0)
 }
 
 /// A quantity as Kubernetes would write it; a text that is none as it is.
