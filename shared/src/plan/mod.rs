@@ -93,7 +93,8 @@ impl fmt::Display for Change {
 /// The longest line of a plan, in bytes.
 pub const LONGEST_LINE: usize = 120;
 
-/// The longest path that is shown whole where the line would be too long. The names of settings and roles have 63 characters at most.
+/// The longest path that is shown whole where the line would be too long. The names of settings and roles have 63
+/// characters at most.
 const LONGEST_PATH: usize = 58;
 
 /// A path without its middle, when it is long.
