@@ -18,7 +18,7 @@ pub mod pod_annotations;
 pub mod pod_template;
 mod rendered;
 mod storage;
-mod told;
+pub(crate) mod told;
 mod words;
 
 use std::borrow::Cow;

@@ -6,6 +6,7 @@
 
 mod value;
 
+use std::cmp::Ordering;
 use std::sync::OnceLock;
 
 use crate::spelling;
@@ -71,8 +72,7 @@ pub enum Context {
 /// The setting of that name in that version.
 pub fn find(name: &str, version: PostgresVersion) -> Option<&'static Setting> {
     let (_, table) = tables().iter().find(|(major, _)| *major == version.major())?;
-    let lower = name.to_ascii_lowercase();
-    let at = table.binary_search_by(|setting| order(setting.name).cmp(&lower)).ok()?;
+    let at = table.binary_search_by(|setting| order(setting.name, name)).ok()?;
     table.get(at)
 }
 
@@ -98,13 +98,15 @@ fn tables() -> &'static [(u8, Vec<Setting>)] {
 fn table(text: &'static str) -> Vec<Setting> {
     let mut settings: Vec<Setting> =
         text.lines().filter(|line| !line.starts_with('#')).filter_map(setting).collect();
-    settings.sort_by_key(|setting| order(setting.name));
+    settings.sort_by(|left, right| order(left.name, right.name));
     settings
 }
 
-/// Names in the order in which they are looked up. PostgreSQL writes a few with capitals (`DateStyle`).
-fn order(name: &str) -> String {
-    name.to_ascii_lowercase()
+/// The order in which names are looked up. PostgreSQL writes a few with capitals (`DateStyle`).
+fn order(left: &str, right: &str) -> Ordering {
+    left.bytes()
+        .map(|byte| byte.to_ascii_lowercase())
+        .cmp(right.bytes().map(|byte| byte.to_ascii_lowercase()))
 }
 
 /// One line of a table.
@@ -151,7 +153,7 @@ mod tests {
             for setting in table {
                 assert_eq!(find(setting.name, version(*major)), Some(setting));
             }
-            let twice = table.windows(2).find(|pair| order(pair[0].name) == order(pair[1].name));
+            let twice = table.windows(2).find(|pair| order(pair[0].name, pair[1].name).is_eq());
             assert_eq!(twice, None);
         }
     }
