@@ -1,4 +1,4 @@
-//! `certs ensure` and `certs show`.
+//! `certs ensure`, `certs show` and `certs rotate`.
 
 use std::error::Error;
 use std::io::IsTerminal;
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use certs::args::{Args, Command};
 use certs::ensure::{self, EnsureError};
 use certs::publish::PublishError;
+use certs::rotate;
 use clap::Parser;
 use jiff::Timestamp;
 use kube::Client;
@@ -34,6 +35,7 @@ async fn run(command: Command) -> Result<(), EnsureError> {
             println!("{}", ensure::show(&client, &target, Timestamp::now()).await?);
             Ok(())
         }
+        Command::Rotate(rotate) => rotate::rotate(&client, &rotate, Timestamp::now).await,
     }
 }
 
