@@ -60,16 +60,18 @@ pub(crate) struct World {
 
 /// Brings Secrets and webhook configurations to where they should be.
 ///
+/// Returns what was seen in the last look, before the last step.
+///
 /// # Errors
 /// When Kubernetes refuses or a certificate cannot be made; a later run takes up from there.
-pub async fn ensure(client: &Client, target: &Target, now: Timestamp) -> Result<(), EnsureError> {
+pub async fn ensure(client: &Client, target: &Target, now: Timestamp) -> Result<Seen, EnsureError> {
     for _ in 0..MOST_STEPS {
         let world = look(client, target, now).await?;
         let due = rotation::due(&world.seen, target.settling(), now);
         match due {
             Due::Nothing => {
                 info!(secret = target.secret, "nothing is due");
-                return Ok(());
+                return Ok(world.seen);
             }
             Due::NewAuthority => new_authority(client, target, &world).await?,
             Due::PublishAuthority => {
@@ -84,7 +86,7 @@ pub async fn ensure(client: &Client, target: &Target, now: Timestamp) -> Result<
         }
         info!(step = ?due, secret = target.secret, "step taken");
         if due == Due::Trust {
-            return Ok(());
+            return Ok(world.seen);
         }
     }
     Err(EnsureError::NoEnd)

@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), EnsureError> {
     let client = Client::try_default().await.map_err(PublishError::Connect)?;
     match command {
-        Command::Ensure(target) => ensure::ensure(&client, &target, Timestamp::now()).await,
+        Command::Ensure(target) => ensure::ensure(&client, &target, Timestamp::now()).await.map(drop),
         Command::Show(target) => {
             println!("{}", ensure::show(&client, &target, Timestamp::now()).await?);
             Ok(())

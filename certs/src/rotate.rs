@@ -14,7 +14,7 @@ use crate::ensure::{EnsureError, ensure, look, new_authority};
 use crate::rotation;
 
 /// How often to look whether the next phase may begin.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Replaces authority and certificate, as often as asked.
 ///
@@ -40,11 +40,7 @@ async fn until_at_rest(client: &Client, asked: &Rotate, clock: fn() -> Timestamp
     let until = clock() + SignedDuration::from_secs(i64::from(asked.patience_seconds));
     loop {
         let now = clock();
-        let seen = match ensure(client, target, now).await {
-            Ok(()) => look(client, target, now).await.map(|world| world.seen),
-            Err(error) => Err(error),
-        };
-        match seen {
+        match ensure(client, target, now).await {
             Ok(seen) if seen.at_rest() => return Ok(()),
             Ok(seen) if now >= until => {
                 let due = rotation::due(&seen, target.settling(), now);

@@ -96,7 +96,7 @@ fn templates(objects: &[Value]) -> Vec<(String, Value)> {
 }
 
 /// `kubectl apply --dry-run=server`, or for real.
-async fn apply(objects: &[Value], is_dry: bool) -> Result<String, String> {
+pub(crate) async fn apply(objects: &[Value], is_dry: bool) -> Result<String, String> {
     let mut command = Command::new(kubectl());
     command.arg("--kubeconfig").arg(kubeconfig()).args([
         "apply",

@@ -12,6 +12,7 @@ mod argo_library;
 mod definitions;
 mod deployment;
 mod golden;
+mod helm;
 mod manifests;
 mod offline;
 mod operator;
@@ -69,6 +70,10 @@ const STORIES: &[(&str, Story)] = stories![
     deployment::for_high_availability_there_are_two_of_each_apart_from_one_another,
     deployment::with_cert_manager_it_issues_what_the_webhook_mounts_and_our_job_is_gone,
     deployment::an_installation_for_one_namespace_has_the_same_rights_but_only_there,
+    helm::the_chart_makes_what_kustomize_makes,
+    helm::both_charts_are_clean_and_wrong_values_are_told,
+    helm::every_key_of_zalandos_chart_does_what_it_did,
+    helm::definitions_are_upgraded_with_their_release_and_outlive_it,
     streams::event_streams_are_made_adopted_and_removed,
     upstream::what_upstream_shows_as_examples_is_accepted,
 ];
