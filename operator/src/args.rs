@@ -71,6 +71,9 @@ pub struct Args {
     /// Wait for the lease before acting; off for an operator that is known to be alone.
     #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_election: bool,
+    /// The lease, in the operator's own namespace. Operators that share the namespace and not the work need one each.
+    #[arg(long, env = "LEASE_NAME", default_value = "postgres-operator")]
+    pub lease: String,
     /// Who we are in the lease: the pod's name.
     #[arg(long, env = "POD_NAME", default_value = "operator")]
     pub identity: String,

@@ -158,7 +158,7 @@ async fn lead(client: &Client, args: &Args, metrics: &Metrics) -> Result<Option<
     if !args.leader_election {
         return Ok(None);
     }
-    let candidacy = Candidacy::new(&args.namespace, "postgres-operator", &args.identity);
+    let candidacy = Candidacy::new(&args.namespace, &args.lease, &args.identity);
     let mut leadership = Leadership::start(client.clone(), candidacy);
     tracing::info!("waiting for the lease");
     leadership.acquired().await?;

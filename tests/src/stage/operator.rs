@@ -39,6 +39,11 @@ impl Operator {
         format!("system:serviceaccount:{}:{NAME}", self.namespace)
     }
 
+    /// The namespace of its deployment.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }

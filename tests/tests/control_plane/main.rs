@@ -10,7 +10,9 @@ mod adoption;
 mod argo;
 mod argo_library;
 mod definitions;
+mod deployment;
 mod golden;
+mod helm;
 mod manifests;
 mod offline;
 mod operator;
@@ -63,6 +65,15 @@ const STORIES: &[(&str, Story)] = stories![
     stored_form::what_kubernetes_writes_in_another_way_is_applied_once,
     refusals::what_would_be_refused_is_told_before_any_pod_goes_and_a_full_quota_stops_nothing,
     status::upstreams_definition_keeps_the_word_and_nothing_is_written_for_ever,
+    deployment::every_overlay_is_taken_by_the_api_server_and_its_pods_pass_pod_security,
+    deployment::in_every_overlay_what_is_named_is_there_and_ports_are_guarded,
+    deployment::for_high_availability_there_are_two_of_each_apart_from_one_another,
+    deployment::with_cert_manager_it_issues_what_the_webhook_mounts_and_our_job_is_gone,
+    deployment::an_installation_for_one_namespace_has_the_same_rights_but_only_there,
+    helm::the_chart_makes_what_kustomize_makes,
+    helm::both_charts_are_clean_and_wrong_values_are_told,
+    helm::every_key_of_zalandos_chart_does_what_it_did,
+    helm::definitions_are_upgraded_with_their_release_and_outlive_it,
     streams::event_streams_are_made_adopted_and_removed,
     upstream::what_upstream_shows_as_examples_is_accepted,
 ];
