@@ -98,7 +98,8 @@ pub fn parse(text: &str) -> Result<Vec<Family>, String> {
         let wrong = |why: &str| format!("{why}: {line}");
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, words) = rest.split_once(' ').ok_or_else(|| wrong("no words of help"))?;
-            if words.trim().is_empty() || help.is_some() || families.iter().any(|family| family.name == name) {
+            if words.trim().is_empty() || help.is_some() || families.iter().any(|family| family.name == name)
+            {
                 return Err(wrong("help that is empty, without a type or repeated"));
             }
             help = Some((name.to_owned(), words.to_owned()));
@@ -150,7 +151,8 @@ fn sample(line: &str) -> Option<Sample> {
         if !is_name(label) || label.contains(':') || labels.insert(label.to_owned(), text).is_some() {
             return None;
         }
-        rest = if after.is_empty() { after } else { after.strip_prefix(',').filter(|more| !more.is_empty())? };
+        rest =
+            if after.is_empty() { after } else { after.strip_prefix(',').filter(|more| !more.is_empty())? };
     }
     (is_name(name) && !value.is_nan()).then(|| Sample { name: name.to_owned(), labels, value })
 }

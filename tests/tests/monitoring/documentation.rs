@@ -26,7 +26,8 @@ fn figures(families: &[Family]) -> String {
 
 fn alerts() -> String {
     let file: Value = serde_saphyr::from_str(&read("deploy/monitoring/alerts.yaml")).unwrap();
-    let rules = file["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+    let rules =
+        file["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
     let text = |value: &Value| value.as_str().unwrap_or("at once").to_owned();
     let row = |rule: &Value| {
         let (name, severity) = (text(&rule["alert"]), text(&rule["labels"]["severity"]));

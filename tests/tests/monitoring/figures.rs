@@ -11,7 +11,17 @@ use crate::services::families;
 /// Every label there is. None takes a name that a user chose: the number of series does not grow with the fleet. Upstream
 /// has no figures, so no tool relies on one.
 const LABELS: &[&str] = &[
-    "accuracy", "category", "field", "kind", "operation", "outcome", "reason", "status", "to", "version", "webhook",
+    "accuracy",
+    "category",
+    "field",
+    "kind",
+    "operation",
+    "outcome",
+    "reason",
+    "status",
+    "to",
+    "version",
+    "webhook",
 ];
 
 #[tokio::test]
@@ -19,8 +29,10 @@ async fn every_label_is_one_of_a_few_and_none_names_a_cluster() {
     let both = families().await;
     let labels: BTreeSet<&str> = both.iter().flatten().flat_map(|family| family.labels()).collect();
     assert_eq!(labels.into_iter().collect::<Vec<_>>(), LABELS);
-    let values = both.iter().flatten().flat_map(|family| &family.samples).flat_map(|sample| sample.labels.values());
-    let names: Vec<&String> = values.filter(|value| value.contains("demo") || value.contains("acid")).collect();
+    let values =
+        both.iter().flatten().flat_map(|family| &family.samples).flat_map(|sample| sample.labels.values());
+    let names: Vec<&String> =
+        values.filter(|value| value.contains("demo") || value.contains("acid")).collect();
     assert!(names.is_empty(), "{names:?}");
 }
 
@@ -44,7 +56,8 @@ async fn promtool_finds_nothing_wrong_with_names_units_and_help() {
     for families in families().await {
         let mut tool = Command::new("promtool");
         tool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = tool.spawn().unwrap_or_else(|error| panic!("promtool (Debian: prometheus): {error}"));
+        let mut process =
+            tool.spawn().unwrap_or_else(|error| panic!("promtool (Debian: prometheus): {error}"));
         process.stdin.take().unwrap().write_all(classic(&families).as_bytes()).unwrap();
         let output = process.wait_with_output().unwrap();
         let told = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());

@@ -55,7 +55,10 @@ fn expressions() -> Vec<String> {
     let panels = dashboard["panels"].as_array().unwrap();
     let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
     let expression = |target: &Value| target["expr"].as_str().unwrap().to_owned();
-    targets.map(expression).map(|text| text.replace("$__rate_interval", "5m").replace("$namespace", "x")).collect()
+    targets
+        .map(expression)
+        .map(|text| text.replace("$__rate_interval", "5m").replace("$namespace", "x"))
+        .collect()
 }
 
 #[test]
@@ -68,13 +71,18 @@ fn every_alert_is_silent_when_it_should_be_and_fires_when_it_should() {
     assert_content(&["test", "rules", path(TRIED).to_str().unwrap()]);
     let tried: Value = serde_saphyr::from_str(&read(TRIED)).unwrap();
     let (mut silent, mut fires) = (BTreeSet::new(), BTreeSet::new());
-    for case in tried["tests"].as_array().unwrap().iter().flat_map(|test| test["promql_expr_test"].as_array().unwrap())
+    for case in tried["tests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|test| test["promql_expr_test"].as_array().unwrap())
     {
         let name = case["expr"].as_str().unwrap().split('"').nth(1).unwrap().to_owned();
         let samples = case["exp_samples"].as_array().unwrap();
         drop(if samples.is_empty() { silent.insert(name) } else { fires.insert(name) });
     }
-    let all: BTreeSet<String> = alerts().iter().map(|rule| rule["alert"].as_str().unwrap().to_owned()).collect();
+    let all: BTreeSet<String> =
+        alerts().iter().map(|rule| rule["alert"].as_str().unwrap().to_owned()).collect();
     assert_eq!((silent, fires), (all.clone(), all));
 }
 
@@ -84,7 +92,10 @@ fn every_alert_says_how_bad_it_is_and_what_to_do() {
         let severity = rule["labels"]["severity"].as_str().unwrap_or_default();
         assert!(["critical", "warning", "info"].contains(&severity), "{rule}");
         for text in ["summary", "description"] {
-            assert!(rule["annotations"][text].as_str().is_some_and(|text| !text.is_empty()), "{text}: {rule}");
+            assert!(
+                rule["annotations"][text].as_str().is_some_and(|text| !text.is_empty()),
+                "{text}: {rule}"
+            );
         }
     }
 }
@@ -92,8 +103,10 @@ fn every_alert_says_how_bad_it_is_and_what_to_do() {
 #[tokio::test]
 async fn alerts_their_tests_and_the_dashboard_ask_for_what_the_services_expose() {
     let families = families().await.concat();
-    for (file, text) in [(ALERTS, read(ALERTS)), (TRIED, read(TRIED)), (DASHBOARD, expressions().join("\n"))] {
-        let missing: Vec<String> = selectors(&text).iter().flat_map(|selector| selector.missing(&families)).collect();
+    for (file, text) in [(ALERTS, read(ALERTS)), (TRIED, read(TRIED)), (DASHBOARD, expressions().join("\n"))]
+    {
+        let missing: Vec<String> =
+            selectors(&text).iter().flat_map(|selector| selector.missing(&families)).collect();
         // A test may tell of labels that come about only when something happens.
         let missing: Vec<&String> =
             missing.iter().filter(|what| file != TRIED || what.starts_with("no service")).collect();
@@ -106,7 +119,8 @@ async fn the_dashboard_shows_every_figure() {
     let shown = expressions().join("\n");
     let shown: BTreeSet<String> = selectors(&shown).into_iter().map(|selector| selector.name).collect();
     // When a configuration was read says an alert nothing and a picture little; the rest is told in other panels.
-    let elsewhere = ["configuration_loaded", "certificate_not_before", "certificate_rejected", "certificate_last"];
+    let elsewhere =
+        ["configuration_loaded", "certificate_not_before", "certificate_rejected", "certificate_last"];
     let families = families().await.concat();
     let missing: Vec<&str> = families
         .iter()
@@ -134,7 +148,9 @@ fn panels_have_titles_and_do_not_overlap() {
     for panel in dashboard["panels"].as_array().unwrap() {
         assert!(!panel["title"].as_str().unwrap().is_empty());
         let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
-        for (x, y) in (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y))) {
+        for (x, y) in
+            (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)))
+        {
             assert!(x < 24 && taken.insert((x, y)), "{} is at {x}, {y}", panel["title"]);
         }
     }
@@ -144,7 +160,8 @@ fn panels_have_titles_and_do_not_overlap() {
 fn the_scrape_configuration_is_one() {
     let mut scrape: Value = serde_saphyr::from_str(&read("deploy/monitoring/scrape.yaml")).unwrap();
     // Debian's Prometheus is built without the discovery of Kubernetes.
-    let discovered = scrape["scrape_configs"][0].as_object_mut().unwrap().remove("kubernetes_sd_configs").unwrap();
+    let discovered =
+        scrape["scrape_configs"][0].as_object_mut().unwrap().remove("kubernetes_sd_configs").unwrap();
     assert_eq!(discovered[0]["role"], "pod");
     scrape["scrape_configs"][0]["static_configs"] = json!([{"targets": ["localhost:1"]}]);
     let file = Temporary::holding("scrape", &scrape);
@@ -168,7 +185,10 @@ fn what_is_scraped_is_a_port_of_a_deployment() {
     let monitor: Value = serde_saphyr::from_str(&read("deploy/monitoring/pod-monitor.yaml")).unwrap();
     let endpoints = monitor["spec"]["podMetricsEndpoints"].as_array().unwrap();
     let scraped: Vec<&str> = endpoints.iter().map(|endpoint| endpoint["port"].as_str().unwrap()).collect();
-    assert_eq!(monitor["spec"]["selector"]["matchLabels"], json!({"app.kubernetes.io/name": "postgres-operator"}));
+    assert_eq!(
+        monitor["spec"]["selector"]["matchLabels"],
+        json!({"app.kubernetes.io/name": "postgres-operator"})
+    );
     for port in &scraped {
         assert!(ports().contains(*port), "{port} is none of {:?}", ports());
     }
@@ -179,7 +199,8 @@ fn what_is_scraped_is_a_port_of_a_deployment() {
 fn the_rule_of_the_prometheus_operator_holds_the_same_alerts() {
     let alerts = read(ALERTS);
     let (_, groups) = alerts.split_once("groups:\n").unwrap();
-    let groups: String = groups.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n").collect();
+    let groups: String =
+        groups.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n").collect();
     let made = format!(
         "# Made of alerts.yaml for the Prometheus operator; not edited by hand.\n\
          apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: postgres-operator\n  \
@@ -197,7 +218,13 @@ fn nothing_is_shipped_for_monitoring_that_is_not_tried_here() {
     let name = |path: PathBuf| Path::new(&path).file_name().unwrap().to_string_lossy().into_owned();
     let files: BTreeSet<String> =
         std::fs::read_dir(folder).unwrap().map(|entry| name(entry.unwrap().path())).collect();
-    let known =
-        ["alerts-test.yaml", "alerts.yaml", "dashboard.json", "pod-monitor.yaml", "prometheus-rule.yaml", "scrape.yaml"];
+    let known = [
+        "alerts-test.yaml",
+        "alerts.yaml",
+        "dashboard.json",
+        "pod-monitor.yaml",
+        "prometheus-rule.yaml",
+        "scrape.yaml",
+    ];
     assert_eq!(files.iter().map(String::as_str).collect::<Vec<_>>(), known);
 }

@@ -6,8 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may be blunt")]
 
 mod documentation;
-mod files;
 mod figures;
+mod files;
 mod questions;
 mod scraped;
 mod services;

@@ -20,7 +20,8 @@ pub(crate) fn selectors(text: &str) -> Vec<Selector> {
         let rest = &text[at..];
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
-        let inside = after.strip_prefix('{').and_then(|after| after.split_once('}')).map_or("", |(inside, _)| inside);
+        let inside =
+            after.strip_prefix('{').and_then(|after| after.split_once('}')).map_or("", |(inside, _)| inside);
         let labels = inside.split(',').filter_map(matcher).collect();
         found.push(Selector { name: name.to_owned(), labels });
     }
@@ -42,7 +43,8 @@ impl Selector {
         };
         let mut missing = Vec::new();
         for (label, values) in self.labels.iter().filter(|(label, _)| !ADDED.contains(&label.as_str())) {
-            let known: Vec<&String> = family.samples.iter().filter_map(|sample| sample.labels.get(label)).collect();
+            let known: Vec<&String> =
+                family.samples.iter().filter_map(|sample| sample.labels.get(label)).collect();
             let unknown = values.iter().filter(|value| !known.contains(value));
             missing.extend(unknown.map(|value| format!("{} has no {label}={value:?}", self.name)));
         }
@@ -52,8 +54,11 @@ impl Selector {
 
 #[test]
 fn names_and_labels_are_found_in_an_expression() {
-    let found = selectors(r#"sum(rate(postgres_operator_a_total{outcome!="ok",to=~"x|y"}[5m])) / postgres_operator_b"#);
-    let label = |name: &str, values: &[&str]| (name.to_owned(), values.iter().map(|v| (*v).to_owned()).collect());
+    let found = selectors(
+        r#"sum(rate(postgres_operator_a_total{outcome!="ok",to=~"x|y"}[5m])) / postgres_operator_b"#,
+    );
+    let label =
+        |name: &str, values: &[&str]| (name.to_owned(), values.iter().map(|v| (*v).to_owned()).collect());
     let labels = vec![label("outcome", &["ok"]), label("to", &["x", "y"])];
     assert_eq!(found[0], Selector { name: "postgres_operator_a_total".to_owned(), labels });
     assert_eq!(found[1], Selector { name: "postgres_operator_b".to_owned(), labels: Vec::new() });

@@ -27,7 +27,8 @@ async fn a_real_prometheus_reads_both_services_and_answers_by_their_figures() {
         address: address.to_string(),
         path: "/metrics".to_owned(),
     };
-    let targets = [target("operator", served(operator()).await), target("webhook", served(webhook().await).await)];
+    let targets =
+        [target("operator", served(operator()).await), target("webhook", served(webhook().await).await)];
     let asked = tokio::task::spawn_blocking(move || {
         let prometheus = Prometheus::start(&targets, Some(&path("deploy/monitoring/alerts.yaml"))).unwrap();
         // Rules are evaluated a moment after the first scrape.

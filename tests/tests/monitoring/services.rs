@@ -86,7 +86,10 @@ async fn body(answer: axum::response::Response) -> Vec<u8> {
 /// What a service prints at `/metrics`.
 async fn printed(service: Router) -> String {
     let answer = service.oneshot(Request::get("/metrics").body(Body::empty()).unwrap()).await.unwrap();
-    assert_eq!(answer.headers()["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(
+        answer.headers()["content-type"],
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
     String::from_utf8(body(answer).await).unwrap()
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use operator::activity::Activity;
-use operator::cluster::stores::{Scope, Stores};
+use operator::cluster::stores::{Scope, Stores, infrastructure_places};
 use operator::cluster::{KnownDisks, Proofs, Upgrades};
 use operator::context::Context;
 use operator::controller;
@@ -34,6 +34,8 @@ use crate::database::{Databases, Servers};
 use crate::disks::Cloud;
 use crate::exec::{Commands, Shells};
 
+/// Where the operators would run.
+pub(crate) const OPERATORS: &str = "postgres-operator";
 /// Where all clusters of the stories live.
 pub(crate) const NAMESPACE: &str = "default";
 /// When stories begin.
@@ -64,6 +66,8 @@ pub(crate) struct World {
     pub(crate) servers: Arc<Mutex<Servers>>,
     pub(crate) cloud: Cloud,
     pub(crate) commands: Arc<Mutex<Commands>>,
+    pub(crate) metrics: Metrics,
+    pub(crate) activity: Activity,
     rest_api: RestApi,
     config: watch::Sender<Arc<OperatorConfig>>,
     recreated: Arc<Mutex<Vec<(Timestamp, String)>>>,
@@ -129,6 +133,8 @@ impl World {
             servers,
             cloud,
             commands,
+            metrics: Metrics::default(),
+            activity: Activity::default(),
             rest_api: RestApi::new(false),
             config,
             recreated,
@@ -235,21 +241,21 @@ impl World {
         };
         let config = self.config.subscribe();
         let rest_api = self.rest_api.clone();
+        let (metrics, activity) = (self.metrics.clone(), self.activity.clone());
         let (cloud, shells) = (self.cloud.clone(), Shells(Arc::clone(&self.commands)));
         let run = async move {
             let (stores, changes) = Stores::start(&client, &scope(&config.borrow().clone()));
             stores.wait_until_ready().await.unwrap();
-            let metrics = Metrics::default();
             let waiting = changes.clone();
             let ctx = Context {
-                activity: Activity::default(),
+                activity,
                 watched: None,
                 patroni: Patroni::new(port, metrics.clone()),
                 teams: Teams::new(team::connect(team::authorities()).unwrap(), metrics.clone()),
                 database: Arc::new(databases),
                 events: Events::new(client.clone(), None),
                 controller_id: None,
-                namespace: "postgres-operator".to_owned(),
+                namespace: OPERATORS.to_owned(),
                 clock: clock::now,
                 config,
                 client,
@@ -529,7 +535,7 @@ fn scope(config: &OperatorConfig) -> Scope {
         cluster_name_label: kubernetes.cluster_name_label.clone(),
         role_binding: kubernetes.pod_service_account_name.clone(),
         service_account: kubernetes.pod_service_account_name.clone(),
-        infrastructure: Default::default(),
+        infrastructure: infrastructure_places(config, OPERATORS),
         teams: false,
     }
 }
