@@ -7,5 +7,6 @@ pub mod control_plane;
 pub mod fake_api;
 pub mod monitoring;
 pub mod process_node;
+pub mod rights;
 pub mod simulation;
 pub mod stage;

@@ -15,6 +15,7 @@ mod failover;
 mod held_back;
 mod idle;
 mod logical_backups;
+mod metrics;
 mod new_cluster;
 mod nodes;
 mod parameters;
@@ -23,6 +24,7 @@ mod pod_parts;
 mod pooler;
 mod prepared;
 mod repair;
+mod rights;
 mod rolling_update;
 mod scaling;
 mod services;
@@ -86,6 +88,9 @@ fn main() -> ExitCode {
         story!(alone volumes::the_volume_of_a_removed_member_goes_or_stays_as_configured),
         story!(alone pod_parts::sidecars_volumes_and_environment_are_in_the_pods_and_the_manifest_has_the_last_word),
         story!(alone undecodable::a_manifest_that_cannot_be_read_is_invalid_and_the_others_go_on),
+        story!(alone metrics::a_real_prometheus_reads_both_services),
         story!(alone idle::a_settled_cluster_causes_no_request),
+        // The last: it judges what all others have caused.
+        story!(alone rights::no_right_is_missing_and_none_is_granted_in_vain),
     ])
 }

@@ -79,7 +79,8 @@ fn every_alert_is_silent_when_it_should_be_and_fires_when_it_should() {
     {
         let name = case["expr"].as_str().unwrap().split('"').nth(1).unwrap().to_owned();
         let samples = case["exp_samples"].as_array().unwrap();
-        drop(if samples.is_empty() { silent.insert(name) } else { fires.insert(name) });
+        let side = if samples.is_empty() { &mut silent } else { &mut fires };
+        side.insert(name);
     }
     let all: BTreeSet<String> =
         alerts().iter().map(|rule| rule["alert"].as_str().unwrap().to_owned()).collect();
