@@ -1,11 +1,14 @@
-// What tools would make of a status: Argo CD by the health check that it ships for this kind, Flux by kstatus.
+// What tools would make of a status: Argo CD by the health check that it ships for this kind, Flux by kstatus, and Flux by
+// the expressions that the documentation recommends.
 //
-// Asked by tests/tests/control_plane/health.rs, an object and an answer a line, in JSON. The script is the one of Argo
-// CD's own module, run as Argo CD runs it: the object is the global obj, and the script returns status and message.
+// Asked by tests/tests/control_plane/health.rs, an object and an answer a line, in JSON; the argument is the expressions,
+// in JSON. The script is the one of Argo CD's own module, run as Argo CD runs it: the object is the global obj, and the
+// script returns status and message. Expressions are evaluated by Flux's own library.
 package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +17,8 @@ import (
 
 	customizations "github.com/argoproj/argo-cd/v3/resource_customizations"
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	"github.com/fluxcd/pkg/apis/kustomize"
+	"github.com/fluxcd/pkg/runtime/cel"
 	lua "github.com/yuin/gopher-lua"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -26,12 +31,19 @@ type answer struct {
 	Argo string `json:"argo"`
 	// Kstatus is Current, InProgress, Failed, Terminating or Unknown.
 	Kstatus string `json:"kstatus"`
+	// Flux is what the expressions say, in the words of kstatus.
+	Flux string `json:"flux"`
 	// Error is why there is no answer.
 	Error string `json:"error,omitempty"`
 }
 
 func main() {
 	code, err := customizations.Embedded.ReadFile(script)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	expressions, err := evaluator()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -48,7 +60,7 @@ func main() {
 			err = object.UnmarshalJSON(line)
 		}
 		if err == nil {
-			said, err = judge(string(code), object)
+			said, err = judge(string(code), expressions, object)
 		}
 		if err != nil {
 			said.Error = err.Error()
@@ -59,7 +71,19 @@ func main() {
 	}
 }
 
-func judge(code string, object *unstructured.Unstructured) (answer, error) {
+// evaluator reads the expressions of the command line.
+func evaluator() (*cel.StatusEvaluator, error) {
+	if len(os.Args) != 2 {
+		return nil, errors.New("usage: health EXPRESSIONS")
+	}
+	expressions := &kustomize.HealthCheckExpressions{}
+	if err := json.Unmarshal([]byte(os.Args[1]), expressions); err != nil {
+		return nil, err
+	}
+	return cel.NewStatusEvaluator(expressions)
+}
+
+func judge(code string, expressions *cel.StatusEvaluator, object *unstructured.Unstructured) (answer, error) {
 	health, err := argo(code, object.Object)
 	if err != nil {
 		return answer{}, err
@@ -68,7 +92,12 @@ func judge(code string, object *unstructured.Unstructured) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{Argo: health, Kstatus: result.Status.String()}, nil
+	expressed, err := expressions.Evaluate(context.Background(), object)
+	if err != nil {
+		// What cannot be evaluated is unknown to Flux, which waits then: an expression about a status that is not there.
+		expressed = &status.Result{Status: status.UnknownStatus}
+	}
+	return answer{Argo: health, Kstatus: result.Status.String(), Flux: expressed.Status.String()}, nil
 }
 
 // argo runs the script and returns the health that it finds.
