@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::api::Postgresql;
 use shared::config::{LoggingRestApi, OperatorConfig};
-use shared::plan;
+use shared::plan::{self, Disturbance};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber};
@@ -121,23 +121,31 @@ impl Activity {
         Looking { activity: self.clone(), worker }
     }
 
-    /// A manifest as it is now. What is different from the last time becomes a part of its history.
-    pub fn sees(&self, cluster: &str, manifest: &Postgresql, config: &OperatorConfig, now: Timestamp) {
+    /// A manifest as it is now. What is different from the last time becomes a part of its history; the worst of what that
+    /// does is returned, `None` where nothing is known of the time before.
+    pub fn sees(
+        &self,
+        cluster: &str,
+        manifest: &Postgresql,
+        config: &OperatorConfig,
+        now: Timestamp,
+    ) -> Option<Disturbance> {
         let mut record = self.record();
         let at_most = record.limits.cluster_history_entries;
         let of = record.clusters.entry(cluster.to_owned()).or_default();
         let known = of.manifest.as_ref().and_then(|known| known.metadata.generation);
         if of.manifest.is_some() && known == manifest.metadata.generation {
-            return;
+            return None;
         }
         let old = of.manifest.replace(Postgresql {
             spec: manifest.spec.clone(),
             ..Postgresql { metadata: manifest.metadata.clone(), ..Postgresql::default() }
         });
-        let Some(old) = old.filter(|old| old.metadata.uid == manifest.metadata.uid) else { return };
+        let old = old.filter(|old| old.metadata.uid == manifest.metadata.uid)?;
         let changes = plan::plan(&old, manifest, config, Some(now));
         let diff = changes.iter().map(ToString::to_string).collect();
         push(&mut of.changes, Change { event_time: now, process_time: now, diff }, at_most);
+        Some(Disturbance::told(&changes))
     }
 
     /// A cluster is gone.

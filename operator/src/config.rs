@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
@@ -15,6 +16,7 @@ use shared::field::FieldPath;
 use tokio::sync::watch;
 
 use crate::args::Args;
+use crate::metrics::Metrics;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,13 +43,16 @@ impl Source {
     }
 }
 
+/// The configuration in force, and where it is told that another one was read.
+pub struct Current {
+    /// `None` until a valid one has been read.
+    pub sender: watch::Sender<Option<Arc<OperatorConfig>>>,
+    /// Whether the last one was valid.
+    pub metrics: Metrics,
+}
+
 /// Follows the configuration for as long as the process lives.
-pub async fn follow(
-    client: Client,
-    source: Source,
-    overrides: Environment,
-    current: watch::Sender<Option<Arc<OperatorConfig>>>,
-) {
+pub async fn follow(client: Client, source: Source, overrides: Environment, current: Current) {
     match source {
         Source::Defaults => {
             tracing::info!("no configuration is named; the built-in defaults apply");
@@ -73,7 +78,7 @@ async fn take_each<K>(
     objects: impl Stream<Item = watcher::Result<Option<K>>>,
     read: impl Fn(K) -> Reading,
     overrides: &Environment,
-    current: &watch::Sender<Option<Arc<OperatorConfig>>>,
+    current: &Current,
 ) {
     let mut objects = std::pin::pin!(objects);
     while let Some(event) = objects.next().await {
@@ -86,14 +91,15 @@ async fn take_each<K>(
 }
 
 /// Puts a configuration in force when it is valid and another one than before.
-fn take(reading: Reading, overrides: &Environment, current: &watch::Sender<Option<Arc<OperatorConfig>>>) {
+fn take(reading: Reading, overrides: &Environment, current: &Current) {
     for warning in &reading.warnings {
         tracing::warn!(%warning, "configuration");
     }
+    current.metrics.configured(reading.config.is_ok(), Timestamp::now());
     match reading.config {
         Ok(mut config) => {
             config.with_environment(overrides);
-            let is_new = current.send_if_modified(|before| {
+            let is_new = current.sender.send_if_modified(|before| {
                 let same = before.as_deref() == Some(&config);
                 if !same {
                     *before = Some(Arc::new(config));

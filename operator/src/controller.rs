@@ -15,7 +15,7 @@ use kube::runtime::reflector::ObjectRef;
 use shared::config::OperatorConfig;
 use tokio::sync::watch;
 
-use crate::cluster::stores::Changes;
+use crate::cluster::stores::{Changes, ClusterRef};
 use crate::cluster::{departed, error_policy, reconcile};
 use crate::context::Context;
 
@@ -28,7 +28,14 @@ pub async fn run(ctx: Context, changes: Changes, stop: impl Future<Output = ()> 
     let concurrency = u16::try_from(config.general.workers).unwrap_or(u16::MAX);
     let manifests = ctx.stores.manifests.clone();
     let all_on_configuration = every_cluster_on(ctx.config.clone(), changes.clone(), manifests.clone());
-    let triggers = changes.into_stream().take_until(stop).map(Ok::<_, std::convert::Infallible>);
+    let (stored, metrics) = (manifests.clone(), ctx.metrics.clone());
+    let queued = move |cluster: &ClusterRef| {
+        if stored.get(cluster).is_some() {
+            metrics.queued(place(cluster));
+        }
+    };
+    let triggers =
+        changes.into_stream().inspect(queued).take_until(stop).map(Ok::<_, std::convert::Infallible>);
     departed::resume(&ctx);
     let ctx = Arc::new(ctx);
     let takedowns = take_down_departed(Arc::clone(&ctx));
@@ -53,7 +60,10 @@ async fn take_down_departed(ctx: Arc<Context>) {
     let triggers = gone.changes.into_stream().map(Ok::<_, std::convert::Infallible>);
     let looks = applier(
         |manifest, ctx| Box::pin(departed::take_down(manifest, ctx)),
-        error_policy,
+        |manifest, error, ctx| {
+            ctx.metrics.failed(error.category());
+            error_policy(manifest, error, ctx)
+        },
         ctx,
         gone.manifests,
         triggers,
@@ -75,4 +85,9 @@ async fn every_cluster_on(
         stream::iter(clusters).for_each(async |manifest| changes.push(ObjectRef::from_obj(&*manifest))).await;
     }
     std::future::pending().await
+}
+
+/// `namespace/name`, as figures name a cluster.
+fn place(cluster: &ClusterRef) -> String {
+    format!("{}/{}", cluster.namespace.as_deref().unwrap_or_default(), cluster.name)
 }

@@ -12,7 +12,7 @@ use operator::cluster::stores::{Scope, Stores, infrastructure_places};
 use operator::cluster::{KnownDisks, Upgrades};
 use operator::config::{self, Source};
 use operator::context::Context;
-use operator::database::{Limits, Postgres};
+use operator::database::{Counted, Limits, Postgres};
 use operator::events::Events;
 use operator::exec::PodExec;
 use operator::http::{self, Readiness, RestApi};
@@ -80,7 +80,7 @@ async fn operate(args: Args, activity: Activity) -> Result<(), Fatal> {
         std::future::pending(),
     ));
     let client = Client::try_default().await?;
-    let config = first_configuration(&client, &args).await?;
+    let config = first_configuration(&client, &args, &metrics).await?;
     let scope = scope(&config.borrow(), &args);
     let (stores, changes) = Stores::start(&client, &scope);
     stores.wait_until_ready().await?;
@@ -88,7 +88,7 @@ async fn operate(args: Args, activity: Activity) -> Result<(), Fatal> {
     let ctx = Context {
         patroni: Patroni::new(patroni::connect(), metrics.clone()),
         teams: Teams::new(team::connect(team::authorities())?, metrics.clone()),
-        database: Arc::new(Postgres::new(Limits::default())?),
+        database: Arc::new(Counted::new(Postgres::new(Limits::default())?, metrics.clone())),
         proofs: Default::default(),
         events: Events::new(client.clone(), Some(args.identity.clone())),
         disks: disks::connect(metrics.clone())?,
@@ -117,9 +117,11 @@ async fn operate(args: Args, activity: Activity) -> Result<(), Fatal> {
 async fn first_configuration(
     client: &Client,
     args: &Args,
+    metrics: &Metrics,
 ) -> Result<watch::Receiver<Arc<OperatorConfig>>, Fatal> {
     let (sender, mut read) = watch::channel(None);
-    tokio::spawn(config::follow(client.clone(), Source::of(args), args.overrides(), sender));
+    let target = config::Current { sender, metrics: metrics.clone() };
+    tokio::spawn(config::follow(client.clone(), Source::of(args), args.overrides(), target));
     let first = read.wait_for(Option::is_some).await?.clone().unwrap_or_default();
     let (valid, receiver) = watch::channel(first);
     tokio::spawn(async move {
@@ -156,6 +158,7 @@ fn scope(config: &OperatorConfig, args: &Args) -> Scope {
 /// Waits for the lease, where one is asked for.
 async fn lead(client: &Client, args: &Args, metrics: &Metrics) -> Result<Option<Leadership>, Fatal> {
     if !args.leader_election {
+        metrics.leads(true);
         return Ok(None);
     }
     let candidacy = Candidacy::new(&args.namespace, &args.lease, &args.identity);

@@ -210,16 +210,16 @@ fn take(
     current: &watch::Sender<Option<Arc<OperatorConfig>>>,
     metrics: &Metrics,
 ) {
-    match read(value).config {
+    let read = read(value).config;
+    metrics.configured(read.is_ok(), Timestamp::now());
+    match read {
         Ok(config) => {
             info!(namespace = place.namespace, name = place.name, "configuration read");
-            metrics.configuration_invalid.set(0);
             current.send_replace(Some(Arc::new(config)));
         }
         Err(errors) => {
             // Paths only: a configuration may hold values that do not belong into a log.
             let fields: Vec<&str> = errors.paths().map(FieldPath::as_str).collect();
-            metrics.configuration_invalid.set(1);
             error!(?fields, "the configuration is invalid; the last valid one stays in force");
         }
     }

@@ -22,7 +22,7 @@ use kube::core::response::StatusSummary;
 use tokio::sync::{Semaphore, watch};
 use tracing::{debug, error};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Verdict};
 use crate::configuration::{Current, Source};
 use crate::metrics::Metrics;
 use crate::mutate::mutate;
@@ -150,6 +150,7 @@ async fn judge(webhook: Webhook, app: &App, body: &[u8]) -> (&'static str, &'sta
     };
     let (source, world, now) = (Arc::clone(&app.source), Arc::clone(&app.world), (app.clock)());
     let builds = matches!(webhook, Webhook::Validate) && request.is_preview();
+    let metrics = Arc::clone(&app.metrics);
     let decide = move || {
         let circumstances = Circumstances { config: &config, source: &source, now, world: &world };
         let verdict = match webhook {
@@ -157,6 +158,9 @@ async fn judge(webhook: Webhook, app: &App, body: &[u8]) -> (&'static str, &'sta
             Webhook::Validate => validate(&request, &circumstances),
         };
         let outcome = verdict.label();
+        if let Verdict::Denied(errors) = &verdict {
+            metrics.refused(errors);
+        }
         debug!(kind = request.kind.kind, namespace = request.namespace, operation, outcome, "reviewed");
         Answer::new(&request, verdict).map(|answer| (outcome, answer))
     };

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
@@ -83,7 +84,8 @@ async fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 #[derive(Clone, Debug)]
 pub struct Pair {
     key: Arc<CertifiedKey>,
-    not_after: i64,
+    /// From when and until when it is valid, in seconds since 1970.
+    validity: (i64, i64),
 }
 
 impl Pair {
@@ -95,13 +97,12 @@ impl Pair {
         let chain: Vec<_> =
             CertificateDer::pem_slice_iter(&bytes.certificate).filter_map(Result::ok).collect();
         let leaf = chain.first().ok_or(TlsError::Certificate)?;
-        let not_after = X509Certificate::from_der(leaf)
-            .map(|(_, parsed)| parsed.validity().not_after.timestamp())
-            .map_err(|_| TlsError::Certificate)?;
+        let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| TlsError::Certificate)?;
+        let validity = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
         let key = PrivateKeyDer::from_pem_slice(&bytes.key).map_err(TlsError::Key)?;
         let key = CertifiedKey::from_der(chain, key, &default_provider()).map_err(TlsError::Pair)?;
         key.keys_match().map_err(TlsError::Pair)?;
-        Ok(Self { key: Arc::new(key), not_after })
+        Ok(Self { key: Arc::new(key), validity })
     }
 }
 
@@ -136,7 +137,7 @@ impl Certificate {
     pub async fn load(files: Files, metrics: Arc<Metrics>) -> Result<Self, TlsError> {
         let seen = files.read().await?;
         let pair = Pair::read(&seen)?;
-        metrics.certificate_not_after.set(pair.not_after);
+        metrics.certificate_read(Some(pair.validity), Timestamp::now());
         Ok(Self { files, seen, current: watch::Sender::new(pair), metrics })
     }
 
@@ -171,8 +172,7 @@ impl Certificate {
         };
         match Pair::read(&bytes) {
             Ok(pair) => {
-                self.metrics.certificate_not_after.set(pair.not_after);
-                self.metrics.certificate_rejected.set(0);
+                self.metrics.certificate_read(Some(pair.validity), Timestamp::now());
                 self.current.send_replace(pair);
                 info!("certificate swapped");
             }
@@ -182,7 +182,7 @@ impl Certificate {
     }
 
     fn reject(&self, error: &TlsError) {
-        self.metrics.certificate_rejected.set(1);
+        self.metrics.certificate_read(None, Timestamp::now());
         let source = std::error::Error::source(error).map(ToString::to_string);
         warn!(%error, source, "the new certificate cannot be served; the old one stays");
     }

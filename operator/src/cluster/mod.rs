@@ -56,6 +56,8 @@ struct Outcome {
     problems: Vec<String>,
     remarks: Vec<String>,
     taken: Option<LastStep>,
+    /// The categories of the problems, for the figures.
+    categories: Vec<&'static str>,
 }
 
 impl Outcome {
@@ -65,6 +67,7 @@ impl Outcome {
         let Err(error) = result else { return true };
         tracing::warn!(error = told(&error), "a stage failed");
         self.problems.push(told(&error));
+        self.categories.push(error.category());
         false
     }
 
@@ -89,26 +92,32 @@ impl Outcome {
 #[tracing::instrument(skip_all, fields(cluster = %place(&*manifest)))]
 pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Action, Error> {
     let begun = std::time::Instant::now();
-    let (cluster, config) = (place(&*manifest), ctx.config());
+    let _looking = ctx.metrics.looks(&place(&*manifest));
+    let result = look(&manifest, &ctx).await;
+    ctx.metrics.reconciled(result.as_ref().err().map(Error::category), begun.elapsed());
+    result
+}
+
+async fn look(manifest: &Manifest, ctx: &Context) -> Result<Action, Error> {
+    let (cluster, config) = (place(manifest), ctx.config());
     let _looking = ctx.activity.begin(cluster.clone(), &config, ctx.now());
-    let action = match &manifest.0 {
-        _ if ctx.stores.departed.has(&ClusterRef::from_obj(&*manifest)) => {
+    match &manifest.0 {
+        _ if ctx.stores.departed.has(&ClusterRef::from_obj(manifest)) => {
             Ok(Action::requeue(RETRY)) // and at once when the one before it is gone
         }
-        Ok(readable) if !is_ours(readable, &ctx) => Ok(Action::await_change()),
+        Ok(readable) if !is_ours(readable, ctx) => Ok(Action::await_change()),
         Ok(readable) if readable.metadata.deletion_timestamp.is_some() => {
-            ctx.rolling.leave(&ClusterRef::from_obj(&*manifest));
-            ctx.known_disks.forget(&ClusterRef::from_obj(&*manifest));
-            delete::cluster(readable, &ctx).await
+            ctx.rolling.leave(&ClusterRef::from_obj(manifest));
+            ctx.known_disks.forget(&ClusterRef::from_obj(manifest));
+            delete::cluster(readable, ctx).await
         }
         Ok(readable) => {
-            ctx.activity.sees(&cluster, readable, &config, ctx.now());
-            keep(readable, &ctx).await
+            let told = ctx.activity.sees(&cluster, readable, &config, ctx.now());
+            told.iter().for_each(|told| ctx.metrics.foresaw(&cluster, *told));
+            keep(readable, ctx).await
         }
-        Err(_) => report::undecodable(&manifest, &ctx).await,
-    }?;
-    ctx.metrics.reconciled("ok", begun.elapsed());
-    Ok(action)
+        Err(_) => report::undecodable(manifest, ctx).await,
+    }
 }
 
 /// Where several operators share a Kubernetes, an annotation says whose a cluster is.
@@ -241,8 +250,7 @@ fn next_in_turn(
 }
 
 /// When to try again after an error: soon. The controller's queue keeps one entry per cluster.
-pub fn error_policy(_: Arc<Manifest>, error: &Error, ctx: Arc<Context>) -> Action {
-    ctx.metrics.reconciled(error.category(), Duration::ZERO);
+pub fn error_policy(_: Arc<Manifest>, error: &Error, _: Arc<Context>) -> Action {
     tracing::warn!(error = told(error), "reconcile failed");
     Action::requeue(RETRY)
 }

@@ -40,7 +40,9 @@ pub(super) async fn begun(manifest: &Postgresql, ctx: &Context) -> Result<(), Er
         let note = "the operator has begun to make the cluster";
         ctx.events.normal(&manifest.object_ref(&()), Reason::Create, note).await;
     }
-    write(manifest, &old, &status, ctx).await
+    write(manifest, &old, &status, ctx).await?;
+    ctx.metrics.observed(&place(manifest));
+    Ok(())
 }
 
 /// The end of a reconcile that could be carried through.
@@ -71,7 +73,11 @@ pub(super) async fn status(
         write(manifest, &old, &new, ctx).await?; // changes nothing, or the definition is ours by now
     }
     if let Some(word) = new.postgres_cluster_status {
-        ctx.metrics.cluster_is(&place(manifest), word.as_str());
+        ctx.metrics.cluster_is(&place(manifest), word);
+    }
+    outcome.categories.iter().for_each(|category| ctx.metrics.failed(category));
+    if matches!(step, Step::Settled) && outcome.problems.is_empty() {
+        ctx.metrics.converged(&place(manifest));
     }
     Ok(next_look(manifest, &new, step, outcome, ctx))
 }
@@ -148,7 +154,7 @@ async fn refuse<K: Resource<DynamicType = ()>>(
         write(manifest, old, &without_step(new.clone()), ctx).await?;
         ctx.events.warning(&about, Reason::Invalid, message_of(&new)).await;
     }
-    ctx.metrics.cluster_is(&place(manifest), StatusWord::Invalid.as_str());
+    ctx.metrics.cluster_is(&place(manifest), StatusWord::Invalid);
     Ok(Action::await_change())
 }
 

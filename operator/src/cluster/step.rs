@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::patroni::PatroniError;
 
 use super::observe::{Seen, address_of};
-use super::{Error, upgrade};
+use super::{Error, place, upgrade};
 
 /// Takes the step. What it was and when, if anything was done.
 pub(super) async fn take(
@@ -24,7 +24,7 @@ pub(super) async fn take(
     }
     act(step, manifest, &seen.observed, ctx).await?;
     tracing::info!(%step, why = why(step), "step taken");
-    ctx.metrics.stepped(step.kind());
+    ctx.metrics.stepped(&place(manifest), step);
     Ok(Some(LastStep { what: step.to_string(), at: ctx.now().to_string() }))
 }
 

@@ -4,6 +4,7 @@
 //! simulate it, and the real one is [`Postgres`]. Surprising: a statement that fails does not stop the ones after it, so
 //! one bad role costs one role.
 
+mod counted;
 mod endpoint;
 mod error;
 mod inside;
@@ -15,6 +16,7 @@ use futures::future::BoxFuture;
 use shared::roles::contents::Existing;
 use shared::roles::{Catalog, Statement};
 
+pub use counted::Counted;
 pub use endpoint::{Binding, Endpoint};
 pub use error::{DatabaseError, Failure};
 pub use postgres::{Limits, Postgres};

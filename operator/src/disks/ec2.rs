@@ -81,9 +81,11 @@ impl Ec2 {
         action: &'static str,
         parameters: &[(String, String)],
     ) -> Result<Bytes, DisksError> {
+        let begun = tokio::time::Instant::now();
         let asked = tokio::time::timeout(QUESTION, self.send(region, action, parameters)).await;
         let result = asked.unwrap_or_else(|_| Err(DisksError::Deadline { at: self.address(region), action }));
-        self.metrics.requested("ec2", result.as_ref().map_or_else(DisksError::category, |_| "ok"));
+        let outcome = result.as_ref().map(drop).map_err(DisksError::category);
+        self.metrics.requested("ec2", outcome, begun.elapsed());
         result
     }
 

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared::patroni::{MemberStatus, Members};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use crate::metrics::Metrics;
@@ -152,32 +153,47 @@ impl Patroni {
     /// Makes `candidate` the primary in place of `leader`; refused when `leader` does not lead any more.
     pub async fn switchover(&self, at: &Address, leader: &str, candidate: &str) -> Result<(), PatroniError> {
         let body = serde_json::json!({ "leader": leader, "candidate": candidate });
-        self.call(at, Call::act("POST /switchover", "/switchover", body)).await.map(drop)
+        self.call(at, Call::act("POST /switchover", "/switchover", body)).await
     }
 
     /// Restarts this member's Postgres, if settings wait for it; refused otherwise.
     pub async fn restart(&self, at: &Address) -> Result<(), PatroniError> {
         let body = serde_json::json!({ "restart_pending": true });
-        self.call(at, Call::act("POST /restart", "/restart", body)).await.map(drop)
+        self.call(at, Call::act("POST /restart", "/restart", body)).await
     }
 
     /// A call whose answer is JSON.
     async fn read<T: DeserializeOwned>(&self, at: &Address, call: Call) -> Result<T, PatroniError> {
         let name = call.name;
-        let body = self.call(at, call).await?;
-        serde_json::from_slice(&body).map_err(|source| {
-            self.metrics.requested("patroni", "answer");
-            PatroniError::Answer { at: at.clone(), call: name, source }
+        self.ask(at, call, |body| {
+            serde_json::from_slice(&body).map_err(|source| PatroniError::Answer {
+                at: at.clone(),
+                call: name,
+                source,
+            })
         })
+        .await
     }
 
-    /// A call within its deadline, counted.
-    async fn call(&self, at: &Address, call: Call) -> Result<Bytes, PatroniError> {
-        let (name, within) = (call.name, call.within);
-        let result = tokio::time::timeout(within, self.send(at, call))
+    /// A call whose answer says nothing more.
+    async fn call(&self, at: &Address, call: Call) -> Result<(), PatroniError> {
+        self.ask(at, call, |_| Ok(())).await
+    }
+
+    /// A call within its deadline, counted by what came of it, the reading of the answer included.
+    async fn ask<T>(
+        &self,
+        at: &Address,
+        call: Call,
+        read: impl FnOnce(Bytes) -> Result<T, PatroniError>,
+    ) -> Result<T, PatroniError> {
+        let (name, within, begun) = (call.name, call.within, Instant::now());
+        let answer = tokio::time::timeout(within, self.send(at, call))
             .await
             .unwrap_or_else(|_| Err(PatroniError::Deadline { at: at.clone(), call: name, within }));
-        self.metrics.requested("patroni", result.as_ref().map_or_else(PatroniError::category, |_| "ok"));
+        let result = answer.and_then(read);
+        let outcome = result.as_ref().map(drop).map_err(PatroniError::category);
+        self.metrics.requested("patroni", outcome, begun.elapsed());
         result
     }
 

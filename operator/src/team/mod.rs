@@ -93,8 +93,10 @@ impl Teams {
     }
 
     async fn ask(&self, url: &str, team: &str, token: &Token) {
+        let begun = Instant::now();
         let result = api::members(&self.port, url, team, token).await;
-        self.metrics.requested("teams", result.as_ref().map_or_else(TeamsError::category, |_| "ok"));
+        let outcome = result.as_ref().map(drop).map_err(TeamsError::category);
+        self.metrics.requested("teams", outcome, begun.elapsed());
         self.remember(url, team, result.as_ref());
     }
 

@@ -30,6 +30,17 @@ pub enum StatusWord {
 }
 
 impl StatusWord {
+    /// Every word there is.
+    pub const ALL: [Self; 7] = [
+        Self::Creating,
+        Self::Updating,
+        Self::Running,
+        Self::CreateFailed,
+        Self::UpdateFailed,
+        Self::SyncFailed,
+        Self::Invalid,
+    ];
+
     /// The word as it stands in the status.
     pub fn as_str(self) -> &'static str {
         match self {

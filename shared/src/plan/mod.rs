@@ -10,6 +10,7 @@ pub(crate) mod encoded;
 mod explain;
 mod facts;
 mod fields;
+mod forecast;
 mod inventory;
 pub mod object;
 mod orphans;
@@ -31,6 +32,7 @@ pub use disks::{
 };
 pub(crate) use disks::{LEAST_IOPS, LEAST_THROUGHPUT};
 pub use explain::{plan, plan_configuration};
+pub use forecast::{Accuracy, Disturbance};
 pub use inventory::{Kind, ObjectName, objects};
 pub use orphans::{Orphan, orphans};
 pub use rendered::rendered;

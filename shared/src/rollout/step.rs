@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::observed::PodIdentity;
+use crate::plan::Disturbance;
 use crate::version::PostgresVersion;
 
 /// What to do next.
@@ -154,6 +155,20 @@ impl fmt::Display for WaitReason {
 }
 
 impl Step {
+    /// The kinds of steps that are acts.
+    pub const ACTS: [&'static str; 5] = ["PatchConfig", "Restart", "Recreate", "Switchover", "Upgrade"];
+
+    /// What PostgreSQL notices of it.
+    pub fn disturbance(&self) -> Disturbance {
+        match self {
+            Self::PatchConfig(_) => Disturbance::Reload,
+            Self::Restart { .. } => Disturbance::Restart,
+            Self::Recreate { .. } => Disturbance::RollingUpdate,
+            Self::Upgrade { .. } => Disturbance::MajorUpgrade,
+            Self::Switchover { .. } | Self::Wait { .. } | Self::Settled => Disturbance::Nothing,
+        }
+    }
+
     /// The kind of step, in one CamelCase word: a condition's `reason`, a metric's label.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -190,5 +205,28 @@ impl fmt::Display for Step {
             Self::Wait { reason, .. } => reason.fmt(f),
             Self::Settled => f.write_str("settled"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_act_is_of_a_kind_that_is_listed_and_nothing_else_is() {
+        let pod = PodIdentity::default();
+        let name = String::new;
+        let steps = [
+            Step::PatchConfig(json!({})),
+            Step::Restart { member: name() },
+            Step::Recreate { pod: pod.clone(), why: Vec::new() },
+            Step::Switchover { from: name(), to: name() },
+            Step::Upgrade { primary: pod, to: PostgresVersion::NEWEST },
+            Step::Settled,
+        ];
+        let acts: Vec<&str> = steps.iter().filter(|step| step.is_act()).map(Step::kind).collect();
+        assert_eq!(acts, Step::ACTS);
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 /// A process and its log.
 #[derive(Debug)]
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     name: &'static str,
     process: Child,
     log: PathBuf,
@@ -15,7 +15,7 @@ pub(super) struct Daemon {
 
 impl Daemon {
     /// Starts a program; what it says goes to a log in the folder.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &'static str,
         program: &Path,
         flags: &[String],
@@ -35,7 +35,7 @@ impl Daemon {
 
     /// # Errors
     /// That it has ended, and its last words.
-    pub(super) fn check_alive(&mut self) -> io::Result<()> {
+    pub(crate) fn check_alive(&mut self) -> io::Result<()> {
         match self.process.try_wait()? {
             None => Ok(()),
             Some(status) => {
@@ -45,7 +45,7 @@ impl Daemon {
     }
 
     /// The last lines of its log.
-    pub(super) fn end_of_log(&self) -> String {
+    pub(crate) fn end_of_log(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().rev().take(20).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use kube::Client;
 use kube::config::{AuthInfo, Config};
 
-use daemon::Daemon;
+pub(crate) use daemon::Daemon;
 pub use programs::Programs;
 
 /// How long the API server may take until it is ready, on a busy machine.
@@ -133,16 +133,16 @@ fn http_get(path: &str) -> http::Request<Vec<u8>> {
 
 /// A temporary folder that goes away when this is dropped.
 #[derive(Debug)]
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let path = std::env::temp_dir().join(format!("control-plane-{}-{}", std::process::id(), token()?));
         fs::create_dir(&path)?;
         Ok(Self(path))
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -54,6 +54,27 @@ impl AuditLog {
         Ok(Self { path, offset })
     }
 
+    /// Every line there is, of the files that were rotated away as well.
+    ///
+    /// # Errors
+    /// With the reason to skip, when nobody said where it is.
+    pub fn whole() -> Told<Vec<String>> {
+        let Some(path) = std::env::var_os(PATH).map(PathBuf::from) else {
+            return Stop::skipped(format!("{PATH} does not say where the API server's audit log is"));
+        };
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let folder = path.parent().map(PathBuf::from).unwrap_or_default();
+        let mut lines = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            let file = entry?;
+            // audit.log, and audit-<date>.log beside it
+            if file.file_name().to_string_lossy().starts_with(&stem) {
+                lines.extend(std::fs::read_to_string(file.path())?.lines().map(str::to_owned));
+            }
+        }
+        Ok(lines)
+    }
+
     /// What a user asked for since then.
     ///
     /// # Errors

@@ -34,6 +34,11 @@ impl Operator {
         }
     }
 
+    /// The namespace of both services.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// The user under which it asks the API server.
     pub fn account(&self) -> String {
         format!("system:serviceaccount:{}:{NAME}", self.namespace)

@@ -116,15 +116,28 @@ async fn play(story: &Story) -> Told {
     let client = Client::try_default().await?;
     Operator::of(client.clone()).is_deployed().await?;
     eprintln!("playing: {}", story.name);
+    let begun = Instant::now();
     let stage = Stage::set_up(client, story.name).await?;
     let ending = AssertUnwindSafe((story.play)(&stage)).catch_unwind().await;
-    let ending = ending.unwrap_or_else(|panic| Stop::failed(text_of(&*panic)));
+    let mut ending = ending.unwrap_or_else(|panic| Stop::failed(text_of(&*panic)));
+    if ending.is_ok() {
+        ending = keeps_its_secrets(&stage, begun).await;
+    }
     if let Err(Stop::Failed(what)) = &ending {
         stage.tell(format!("failed: {what}"));
     }
     let failed = matches!(&ending, Err(Stop::Failed(_)));
     stage.strike(failed).await;
     ending
+}
+
+/// Whether no password of the story's Secrets was told to anybody.
+async fn keeps_its_secrets(stage: &Stage, begun: Instant) -> Told {
+    let seconds = i64::try_from(begun.elapsed().as_secs()).unwrap_or(i64::MAX) + 1;
+    match stage.leaks(seconds).await? {
+        leaks if leaks.is_empty() => Ok(()),
+        leaks => Stop::failed(format!("secrets got out: {}", leaks.join("; "))),
+    }
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> String {

@@ -13,6 +13,7 @@ mod definitions;
 mod deployment;
 mod golden;
 mod helm;
+mod health;
 mod manifests;
 mod offline;
 mod operator;
@@ -58,6 +59,7 @@ const STORIES: &[(&str, Story)] = stories![
     offline::what_a_file_would_change_in_the_cluster_is_told_without_changing_it,
     offline::a_circle_of_teams_over_two_objects_is_told_in_the_cluster_and_before,
     offline::a_cluster_that_cannot_be_asked_is_an_error_that_says_why,
+    health::argo_cd_and_flux_agree_on_every_status,
     adoption::no_pod_of_upstreams_clusters_is_outdated_and_no_stateful_set_is_replaced,
     adoption::applying_ours_over_upstreams_changes_no_specification,
     takeover::what_upstream_wrote_and_nobody_wants_disappears_and_no_pod_is_outdated,

@@ -16,6 +16,7 @@ mod failover;
 mod held_back;
 mod idle;
 mod logical_backups;
+mod metrics;
 mod new_cluster;
 mod nodes;
 mod parameters;
@@ -24,6 +25,7 @@ mod pod_parts;
 mod pooler;
 mod prepared;
 mod repair;
+mod rights;
 mod rolling_update;
 mod scaling;
 mod services;
@@ -89,6 +91,9 @@ fn main() -> ExitCode {
         story!(alone undecodable::a_manifest_that_cannot_be_read_is_invalid_and_the_others_go_on),
         story!(alone certificates::nobody_is_refused_while_authorities_rotate_and_webhooks_are_replaced),
         story!(alone certificates::a_killed_webhook_costs_no_more_than_what_it_was_answering),
+        story!(alone metrics::a_real_prometheus_reads_both_services),
         story!(alone idle::a_settled_cluster_causes_no_request),
+        // The last: it judges what all others have caused.
+        story!(alone rights::no_right_is_missing_and_none_is_granted_in_vain),
     ])
 }

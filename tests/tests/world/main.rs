@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may be blunt")]
 
 mod accuracy;
+mod canaries;
 mod contents;
 mod crash_points;
 mod database;

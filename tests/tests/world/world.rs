@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use operator::activity::Activity;
-use operator::cluster::stores::{Scope, Stores};
+use operator::cluster::stores::{Scope, Stores, infrastructure_places};
 use operator::cluster::{KnownDisks, Proofs, Upgrades};
 use operator::context::Context;
 use operator::controller;
@@ -41,6 +41,8 @@ use crate::exec::{Commands, Shells};
 use saved::{Parts, save};
 pub(crate) use saved::{Points, Saved};
 
+/// Where the operators would run.
+pub(crate) const OPERATORS: &str = "postgres-operator";
 /// Where all clusters of the stories live.
 pub(crate) const NAMESPACE: &str = "default";
 /// What an update does to two members, and to three.
@@ -62,6 +64,8 @@ pub(crate) struct World {
     pub(crate) servers: Arc<Mutex<Servers>>,
     pub(crate) cloud: Cloud,
     pub(crate) commands: Arc<Mutex<Commands>>,
+    pub(crate) metrics: Metrics,
+    pub(crate) activity: Activity,
     rest_api: RestApi,
     config: watch::Sender<Arc<OperatorConfig>>,
     recreated: Arc<Mutex<Vec<(Timestamp, String)>>>,
@@ -127,6 +131,8 @@ impl World {
             servers,
             cloud,
             commands,
+            metrics: Metrics::default(),
+            activity: Activity::default(),
             rest_api: RestApi::new(false),
             config,
             recreated,
@@ -233,21 +239,21 @@ impl World {
         };
         let config = self.config.subscribe();
         let rest_api = self.rest_api.clone();
+        let (metrics, activity) = (self.metrics.clone(), self.activity.clone());
         let (cloud, shells) = (self.cloud.clone(), Shells(Arc::clone(&self.commands)));
         let run = async move {
             let (stores, changes) = Stores::start(&client, &scope(&config.borrow().clone()));
             stores.wait_until_ready().await.unwrap();
-            let metrics = Metrics::default();
             let waiting = changes.clone();
             let ctx = Context {
-                activity: Activity::default(),
+                activity,
                 watched: None,
                 patroni: Patroni::new(port, metrics.clone()),
                 teams: Teams::new(team::connect(team::authorities()).unwrap(), metrics.clone()),
                 database: Arc::new(databases),
                 events: Events::new(client.clone(), None),
                 controller_id: None,
-                namespace: "postgres-operator".to_owned(),
+                namespace: OPERATORS.to_owned(),
                 clock: clock::now,
                 config,
                 client,
@@ -326,7 +332,7 @@ fn scope(config: &OperatorConfig) -> Scope {
         cluster_name_label: kubernetes.cluster_name_label.clone(),
         role_binding: kubernetes.pod_service_account_name.clone(),
         service_account: kubernetes.pod_service_account_name.clone(),
-        infrastructure: Default::default(),
+        infrastructure: infrastructure_places(config, OPERATORS),
         teams: false,
     }
 }
