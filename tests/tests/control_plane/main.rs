@@ -91,7 +91,7 @@ async fn main() -> ExitCode {
     let control_plane = ControlPlane::start(&programs).await.unwrap();
     let client = control_plane.client().unwrap();
     KUBECONFIG.set(control_plane.kubeconfig().unwrap()).unwrap();
-    definitions::install(&client).await;
+    tests::control_plane::definitions::install(&client).await.unwrap();
     let mut failed = 0;
     let measurements = MEASUREMENTS.iter().filter(|(name, _)| wanted.iter().any(|word| word == name));
     for (name, story) in STORIES.iter().chain(measurements) {
