@@ -10,6 +10,7 @@ mod adoption;
 mod argo;
 mod argo_library;
 mod definitions;
+mod fleet;
 mod golden;
 mod manifests;
 mod offline;
@@ -65,6 +66,7 @@ const STORIES: &[(&str, Story)] = stories![
     status::upstreams_definition_keeps_the_word_and_nothing_is_written_for_ever,
     streams::event_streams_are_made_adopted_and_removed,
     upstream::what_upstream_shows_as_examples_is_accepted,
+    fleet::a_small_fleet_is_measured_to_the_end,
 ];
 
 /// The server's address and credentials in a file, for stories that start programs.
