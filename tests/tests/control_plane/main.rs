@@ -11,6 +11,7 @@ mod argo;
 mod argo_library;
 mod definitions;
 mod deployment;
+mod fleet;
 mod golden;
 mod helm;
 mod health;
@@ -78,6 +79,7 @@ const STORIES: &[(&str, Story)] = stories![
     helm::definitions_are_upgraded_with_their_release_and_outlive_it,
     streams::event_streams_are_made_adopted_and_removed,
     upstream::what_upstream_shows_as_examples_is_accepted,
+    fleet::a_small_fleet_is_measured_to_the_end,
 ];
 
 /// The server's address and credentials in a file, for stories that start programs.
@@ -104,7 +106,7 @@ async fn main() -> ExitCode {
     let control_plane = ControlPlane::start(&programs).await.unwrap();
     let client = control_plane.client().unwrap();
     KUBECONFIG.set(control_plane.kubeconfig().unwrap()).unwrap();
-    definitions::install(&client).await;
+    tests::control_plane::definitions::install(&client).await.unwrap();
     let mut failed = 0;
     let measurements = MEASUREMENTS.iter().filter(|(name, _)| wanted.iter().any(|word| word == name));
     for (name, story) in STORIES.iter().chain(measurements) {

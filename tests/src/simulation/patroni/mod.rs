@@ -20,6 +20,7 @@ use crate::fake_api::{Key, Store};
 use super::clock::after;
 
 pub use http::{Listener, Port, port};
+pub use kubernetes::first_configuration;
 pub use member::Member;
 
 /// Which Patroni is simulated.
