@@ -71,15 +71,23 @@ pub struct Args {
     /// Wait for the lease before acting; off for an operator that is known to be alone.
     #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_election: bool,
-    /// Who we are in the lease: the pod's name.
-    #[arg(long, env = "POD_NAME", default_value = "operator")]
-    pub identity: String,
+    /// Divide the clusters into so many shards; the operators that run share them. All must be told the same number.
+    #[arg(long, env = "SHARDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub shards: u32,
+    /// Who we are in the lease, different for each process: the pod's name. Without one a name is drawn.
+    #[arg(long, env = "POD_NAME")]
+    pub identity: Option<String>,
     /// API key of the deprecated Scalyr sidecar.
     #[arg(long, env = "SCALYR_API_KEY", hide = true, hide_env_values = true)]
     pub scalyr_api_key: Option<String>,
 }
 
 impl Args {
+    /// Who we are, where we were told.
+    pub fn identity(&self) -> Option<String> {
+        self.identity.clone().filter(|identity| !identity.is_empty())
+    }
+
     /// What overrides the configuration, whatever it says.
     pub fn overrides(&self) -> Environment {
         Environment {

@@ -1,6 +1,6 @@
 //! Reading and changing the world: the shell around the decisions of `shared`.
 //!
-//! In reading order: `controller` decides when a cluster is looked at, `cluster` looks at it, the rest are the ports
+//! In reading order: `service` starts everything, `controller` decides when a cluster is looked at, `cluster` looks at it, the rest are the ports
 //! through which it reads and writes.
 
 pub mod activity;
@@ -23,4 +23,5 @@ pub mod leader;
 pub mod metrics;
 pub mod render;
 pub mod rolling;
+pub mod service;
 pub mod telemetry;

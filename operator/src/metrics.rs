@@ -53,6 +53,8 @@ pub struct Metrics {
     steps: Family<Kind, Counter>,
     requests: Family<Request, Counter>,
     leading: Gauge,
+    shards: Gauge,
+    configuration_valid: Gauge,
     without_manifest: Gauge,
 }
 
@@ -71,6 +73,11 @@ impl Default for Metrics {
         registry.register("requests", "Requests to Patroni and Postgres, by outcome", requests.clone());
         let leading = Gauge::default();
         registry.register("leading", "Whether this operator is the one that acts", leading.clone());
+        let shards = Gauge::default();
+        registry.register("shards", "Shards of clusters that this operator acts for", shards.clone());
+        let configuration_valid = Gauge::default();
+        let help = "Whether the configuration as it is stored is valid and in force";
+        registry.register("configuration_valid", help, configuration_valid.clone());
         let without_manifest = Gauge::default();
         let help = "Clusters whose manifest was missing when this operator began to act";
         registry.register("clusters_without_manifest", help, without_manifest.clone());
@@ -83,6 +90,8 @@ impl Default for Metrics {
             steps,
             requests,
             leading,
+            shards,
+            configuration_valid,
             without_manifest,
         }
     }
@@ -122,9 +131,19 @@ impl Metrics {
         self.requests.get_or_create(&Request { to, outcome }).inc();
     }
 
-    /// Whether this operator is the one that acts.
+    /// Whether this operator is one that acts.
     pub fn leads(&self, leading: bool) {
         self.leading.set(i64::from(leading));
+    }
+
+    /// This operator acts for so many shards of clusters; without sharding all clusters are one.
+    pub fn holds(&self, shards: usize) {
+        self.shards.set(i64::try_from(shards).unwrap_or(i64::MAX));
+    }
+
+    /// A configuration was read: whether it is valid, and so in force.
+    pub fn configured(&self, valid: bool) {
+        self.configuration_valid.set(i64::from(valid));
     }
 
     /// So many clusters had no manifest when this operator began to act.

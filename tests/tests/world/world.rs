@@ -247,6 +247,7 @@ impl World {
                 database: Arc::new(databases),
                 events: Events::new(client.clone(), None),
                 controller_id: None,
+            mandate: Default::default(),
                 namespace: "postgres-operator".to_owned(),
                 clock: clock::now,
                 config,
