@@ -34,15 +34,43 @@ pub enum Source {
 impl Source {
     /// What the arguments name. An object wins over a ConfigMap, as upstream has it.
     pub fn of(args: &Args) -> Self {
+        Self::named(&args.configuration_object, &args.config_map, &args.namespace)
+    }
+
+    /// What these names mean, for an operator in this namespace.
+    pub fn named(object: &Option<String>, config_map: &Option<String>, namespace: &str) -> Self {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        if let Some(name) = given(&args.configuration_object) {
-            return Self::Object(args.namespace.clone(), name);
+        if let Some(name) = given(object) {
+            return Self::Object(namespace.to_owned(), name);
         }
-        let map = given(&args.config_map).and_then(|text| text.parse::<NamespacedName>().ok());
+        let map = given(config_map).and_then(|text| text.parse::<NamespacedName>().ok());
         map.map_or(Self::Defaults, |map| {
-            Self::ConfigMap(map.namespace_or(&args.namespace).to_owned(), map.name.clone())
+            Self::ConfigMap(map.namespace_or(namespace).to_owned(), map.name.clone())
         })
     }
+}
+
+/// Reads the configuration once; `None` where there is none of that name.
+///
+/// # Errors
+/// When the API server does not answer as it should.
+pub async fn read_once(client: &Client, source: &Source) -> kube::Result<Option<Reading>> {
+    match source {
+        Source::Defaults => Ok(Some(built_in())),
+        Source::Object(namespace, name) => {
+            let api: Api<OperatorConfiguration> = Api::namespaced(client.clone(), namespace);
+            Ok(api.get_opt(name).await?.map(|object| read_resource(&object)))
+        }
+        Source::ConfigMap(namespace, name) => {
+            let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+            Ok(api.get_opt(name).await?.map(|map| read_config_map(&map.data.unwrap_or_default())))
+        }
+    }
+}
+
+fn built_in() -> Reading {
+    let readable = OperatorConfig::default();
+    Reading { config: Ok(readable.clone()), readable, warnings: Vec::new() }
 }
 
 /// The configuration in force, and where it is told what became of another one.
@@ -57,12 +85,11 @@ pub struct Current {
 
 /// Follows the configuration for as long as the process lives.
 pub async fn follow(client: Client, source: Source, overrides: Environment, current: Current) {
+    current.metrics.configured(false);
     match source {
         Source::Defaults => {
             tracing::info!("no configuration is named; the built-in defaults apply");
-            let readable = OperatorConfig::default();
-            let reading = Reading { config: Ok(readable.clone()), readable, warnings: Vec::new() };
-            let _ = take(reading, &overrides, &current); // the defaults are valid
+            let _ = take(built_in(), &overrides, &current); // the defaults are valid
         }
         Source::Object(namespace, name) => {
             // One that does not fit our types is wrong like any other: it must not stop the watch.

@@ -4,6 +4,7 @@
 //! through which it reads and writes.
 
 pub mod activity;
+pub mod adopt;
 pub mod args;
 pub mod config;
 pub mod context;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use kube::Client;
 use operator::activity::Activity;
-use operator::args::{Args, Command, CommandLine};
+use operator::args::{Adopt, Args, Command, CommandLine};
 use operator::{service, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ async fn main() -> ExitCode {
         None => line.run,
         Some(Command::Run(args)) => *args,
         Some(Command::Render(render)) => return print(operator::render::render(&render)),
+        Some(Command::Adopt(adopt)) => return foresee(&adopt).await,
     };
     let run = async {
         let activity = Activity::default();
@@ -30,6 +31,20 @@ async fn main() -> ExitCode {
         Err(error) => {
             eprintln!("operator: {}", operator::cluster::told(&*error));
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints what an adoption would change: 0 when nothing needs attention, 1 when something does, 2 when nothing can be told.
+async fn foresee(adopt: &Adopt) -> ExitCode {
+    match operator::adopt::check(adopt).await {
+        Ok(report) => {
+            print!("{report}");
+            if report.needs_attention() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+        Err(error) => {
+            eprintln!("operator: {}", operator::cluster::told(&error));
+            ExitCode::from(2)
         }
     }
 }

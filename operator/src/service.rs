@@ -301,7 +301,7 @@ fn unique() -> String {
 }
 
 /// What is watched.
-fn scope(config: &OperatorConfig, args: &Args) -> Scope {
+pub(crate) fn scope(config: &OperatorConfig, args: &Args) -> Scope {
     let kubernetes = &config.kubernetes;
     let account = kubernetes.pod_service_account_name.clone();
     let binding = kubernetes.pod_service_account_role_binding_definition.as_ref();

@@ -23,6 +23,7 @@ mod role_sources;
 mod step;
 pub mod stores;
 mod streams;
+pub mod takeover;
 mod upgrade;
 mod user_lists;
 mod volumes;

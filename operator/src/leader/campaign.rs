@@ -51,9 +51,11 @@ enum Order {
     Yield,
     /// Leave it, and end.
     Stop,
+    /// Nobody is there any more to give orders: end as a process would that was killed.
+    Abandon,
 }
 
-/// Our candidacy, running in the background.
+/// Our candidacy, running in the background. Dropped, it ends and gives nothing back.
 #[derive(Debug)]
 pub struct Leadership {
     view: watch::Receiver<View>,
@@ -172,6 +174,10 @@ impl Campaign {
                         order = next_order(&mut orders) => match order {
                             Order::Yield => self.give_way().await,
                             Order::Stop => break,
+                            Order::Abandon => {
+                                self.withdraw();
+                                return Ok(());
+                            }
                         },
                         () = sleep_until(self.origin + until) => {}
                         lease = next_shown(&mut shown) => self.shown(lease),
@@ -359,12 +365,8 @@ fn sight(lease: &Lease) -> Sight {
     }
 }
 
-/// A dropped sender must not stop us: only a message does.
 async fn next_order(orders: &mut mpsc::UnboundedReceiver<Order>) -> Order {
-    match orders.recv().await {
-        Some(order) => order,
-        None => pending().await,
-    }
+    orders.recv().await.unwrap_or(Order::Abandon)
 }
 
 async fn next_shown(shown: &mut Option<Shown>) -> watcher::Result<Option<Lease>> {

@@ -63,7 +63,10 @@ async fn share(
 ) -> Result<(), LeaderError> {
     loop {
         tokio::select! {
-            _ = &mut stopped => break,
+            asked = &mut stopped => match asked {
+                Ok(()) => break,
+                Err(_) => return Ok(()), // dropped: as a process would that was killed
+            },
             error = first_lost(&mut shards) => return Err(error),
             () = sleep(every) => {}
         }
