@@ -151,7 +151,7 @@ async fn serve(
 impl Service<'_> {
     /// The stores, filled.
     async fn watch(&mut self) -> Result<(Stores, Changes, Option<String>), ServiceError> {
-        let scope = scope(&self.config.borrow_and_update().clone(), self.args);
+        let scope = scope(&self.config.borrow_and_update().clone(), &self.args.namespace);
         let (stores, changes) = Stores::start(&self.client, &scope);
         stores.wait_until_ready().await?;
         Ok((stores, changes, scope.namespace))
@@ -241,11 +241,11 @@ impl Service<'_> {
     }
 
     fn scope_now(&self) -> Scope {
-        scope(&self.config.borrow(), self.args)
+        scope(&self.config.borrow(), &self.args.namespace)
     }
 
     async fn other_scope(&self, watched: &Scope) {
-        let differs = |config: &Arc<OperatorConfig>| scope(config, self.args) != *watched;
+        let differs = |config: &Arc<OperatorConfig>| scope(config, &self.args.namespace) != *watched;
         if self.config.clone().wait_for(differs).await.is_err() {
             std::future::pending().await
         }
@@ -301,12 +301,12 @@ fn unique() -> String {
 }
 
 /// What is watched.
-pub(crate) fn scope(config: &OperatorConfig, args: &Args) -> Scope {
+pub(crate) fn scope(config: &OperatorConfig, own: &str) -> Scope {
     let kubernetes = &config.kubernetes;
     let account = kubernetes.pod_service_account_name.clone();
     let binding = kubernetes.pod_service_account_role_binding_definition.as_ref();
     Scope {
-        namespace: match kubernetes.watched(&args.namespace) {
+        namespace: match kubernetes.watched(own) {
             WatchedNamespace::All => None,
             WatchedNamespace::One(namespace) => Some(namespace),
         },
@@ -316,7 +316,7 @@ pub(crate) fn scope(config: &OperatorConfig, args: &Args) -> Scope {
             .and_then(|binding| binding.metadata.name.clone())
             .unwrap_or_else(|| account.clone()),
         service_account: account,
-        infrastructure: infrastructure_places(config, &args.namespace),
+        infrastructure: infrastructure_places(config, own),
         teams: config.teams_api.enable_postgres_team_crd,
     }
 }

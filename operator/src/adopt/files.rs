@@ -83,16 +83,10 @@ fn answer(objects: &[Value], method: &Method, uri: &http::Uri) -> Response<Lines
     if parameter("watch") == "true" {
         return respond(StatusCode::OK, stream::pending().boxed());
     }
-    let mut parts: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
-    parts.drain(..if parts.first() == Some(&"api") { 2 } else { 3 }.min(parts.len()));
-    let namespace = match parts.as_slice() {
-        ["namespaces", namespace, _, ..] => Some((*namespace).to_owned()),
-        _ => None,
-    };
-    let rest = if namespace.is_some() { parts.split_off(2) } else { parts };
+    let (namespace, rest) = within(uri.path());
     let of_kind = |object: &&Value| {
         rest.first().is_some_and(|wanted| plural(text(object, "/kind")) == **wanted)
-            && namespace.as_ref().is_none_or(|namespace| text(object, "/metadata/namespace") == namespace)
+            && namespace.is_none_or(|namespace| text(object, "/metadata/namespace") == namespace)
     };
     if let Some(name) = rest.get(1) {
         let found = objects.iter().filter(of_kind).find(|object| text(object, "/metadata/name") == *name);
@@ -108,6 +102,18 @@ fn answer(objects: &[Value], method: &Method, uri: &http::Uri) -> Response<Lines
     let list =
         json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": items });
     whole(StatusCode::OK, &list)
+}
+
+/// The namespace of a path, if it names one, and what comes after it: plural and name.
+fn within(path: &str) -> (Option<&str>, Vec<&str>) {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    // `/api/v1/…` or `/apis/group/version/…`
+    let skipped = if parts.next() == Some("api") { 1 } else { 2 };
+    let parts: Vec<&str> = parts.skip(skipped).collect();
+    match parts.as_slice() {
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some(namespace), rest.to_vec()),
+        rest => (None, rest.to_vec()),
+    }
 }
 
 /// The parameters of a request, of which selectors have encoded letters.
@@ -177,7 +183,7 @@ fn refused(code: StatusCode, message: &str) -> Response<Lines> {
 
 fn whole(code: StatusCode, body: &Value) -> Response<Lines> {
     let bytes = Bytes::from(body.to_string());
-    respond(code, stream::once(async { Ok(Frame::data(bytes)) }).boxed())
+    respond(code, stream::once(async move { Ok(Frame::data(bytes)) }).boxed())
 }
 
 fn respond(code: StatusCode, lines: BoxStream<'static, Result<Frame<Bytes>, Infallible>>) -> Response<Lines> {

@@ -25,7 +25,7 @@ use crate::args::Adopt;
 use crate::cluster::stores::{Manifest, StoreGone, Stores};
 use crate::cluster::takeover::{Foreseen, foresee};
 use crate::cluster::told;
-use crate::config::{self, Source};
+use crate::config;
 use crate::context::Context;
 use crate::database::{Limits, Postgres};
 use crate::events::Events;

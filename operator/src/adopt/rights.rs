@@ -37,11 +37,13 @@ impl std::fmt::Display for Right {
     }
 }
 
+fn name(role: &Value) -> &str {
+    role.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
 /// Every right in the operator's own roles. Those of the database pods are not among them.
 pub(super) fn needed() -> Vec<Right> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(ROLES).unwrap_or_default();
-    let name =
-        |role: &Value| role.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let ours = documents.iter().filter(|role| name(role).starts_with("postgres-operator"));
     let mut rights = Vec::new();
     for role in ours {
@@ -89,7 +91,7 @@ pub(super) async fn missing(
         async move {
             let answer = reviews.create(&PostParams::default(), &review).await?;
             let allowed = answer.status.is_some_and(|status| status.allowed);
-            Ok((!allowed).then_some(right))
+            Ok::<_, kube::Error>((!allowed).then_some(right))
         }
     });
     let missing: Vec<Option<Right>> = asked.buffered(AT_ONCE).try_collect().await?;
