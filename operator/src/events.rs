@@ -44,6 +44,22 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 12] = [
+        Self::Create,
+        Self::Endpoints,
+        Self::Services,
+        Self::Secrets,
+        Self::StatefulSet,
+        Self::Update,
+        Self::Sync,
+        Self::Switchover,
+        Self::Delete,
+        Self::ResourceLimits,
+        Self::MajorVersionUpgrade,
+        Self::Invalid,
+    ];
+
     /// The reason as it stands in the event.
     pub fn as_str(self) -> &'static str {
         match self {

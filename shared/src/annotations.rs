@@ -29,6 +29,8 @@ pub const CLUSTER: &str = "postgres-operator.acid.zalan.do/cluster";
 pub const DELETED: &str = "postgres-operator.acid.zalan.do/deleted";
 /// On a manifest: which operator handles it, where several share a Kubernetes.
 pub const CONTROLLER: &str = "acid.zalan.do/controller";
+/// On the Lease of a shard of clusters: the operator that has too few and would like to have this one.
+pub const SHARD_ASKED_FOR_BY: &str = "postgres-operator.acid.zalan.do/asked-for-by";
 /// On the operator's configuration: keys, separated by commas, that shall change although clusters break.
 pub const INSIST: &str = "acid.zalan.do/insist";
 /// On a load balancer's Service: the names that external-dns publishes.

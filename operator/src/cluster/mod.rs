@@ -23,6 +23,7 @@ mod role_sources;
 mod step;
 pub mod stores;
 mod streams;
+pub mod takeover;
 mod upgrade;
 mod user_lists;
 mod volumes;
@@ -92,6 +93,10 @@ impl Outcome {
 #[tracing::instrument(skip_all, fields(cluster = %place(&*manifest)))]
 pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Action, Error> {
     let begun = std::time::Instant::now();
+    // Looked at by whoever has its shard, or by us when we have it.
+    let Some(_look) = ctx.mandate.begin(&ClusterRef::from_obj(&*manifest)) else {
+        return Ok(Action::await_change());
+    };
     let _looking = ctx.metrics.looks(&place(&*manifest));
     let result = look(&manifest, &ctx).await;
     ctx.metrics.reconciled(result.as_ref().err().map(Error::category), begun.elapsed());
@@ -177,6 +182,9 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         outcome.record(Err(error));
         Step::Wait { reason: WaitReason::Objects, until: ctx.now() }
     });
+    if next.is_act() && !ctx.mandate.stands(&reference(&cluster)) {
+        return Ok(Action::await_change()); // it took so long that another may act by now
+    }
     let taken = step::take(&next, manifest, &seen, ctx).await.map(|taken| outcome.taken = taken);
     outcome.record(taken);
     if next.permits_sql() {
@@ -246,6 +254,7 @@ fn next_in_turn(
         return wanted;
     }
     let limit = Some(ctx.config().general.max_rolling_clusters).filter(|limit| *limit > 0);
+    let limit = limit.map(|limit| ctx.mandate.share_of(limit));
     if ctx.rolling.take(&this, limit, now) { wanted } else { held_back }
 }
 

@@ -9,12 +9,15 @@ mod admission;
 mod adoption;
 mod argo;
 mod argo_library;
+mod configuration;
 mod definitions;
 mod deployment;
 mod fleet;
+mod foresight;
 mod golden;
-mod helm;
 mod health;
+mod helm;
+mod leaders;
 mod manifests;
 mod offline;
 mod operator;
@@ -78,6 +81,14 @@ const STORIES: &[(&str, Story)] = stories![
     helm::every_key_of_zalandos_chart_does_what_it_did,
     helm::definitions_are_upgraded_with_their_release_and_outlive_it,
     streams::event_streams_are_made_adopted_and_removed,
+    leaders::the_next_operator_acts_at_once_when_one_stops_and_soon_when_one_dies,
+    leaders::shards_are_divided_and_given_back,
+    configuration::a_wrong_operator_configuration_is_told_and_the_last_valid_one_stays,
+    configuration::a_wrong_config_map_is_told_and_the_last_valid_one_stays,
+    configuration::other_infrastructure_roles_and_teams_are_watched_without_a_restart,
+    foresight::an_adoption_is_foreseen_without_writing_anything,
+    foresight::pods_that_an_adoption_would_recreate_are_named_with_the_fields,
+    foresight::a_manifest_that_admission_would_refuse_is_foreseen_in_its_words,
     upstream::what_upstream_shows_as_examples_is_accepted,
     fleet::a_small_fleet_is_measured_to_the_end,
 ];

@@ -12,6 +12,7 @@ mod disks;
 mod exec;
 mod faults;
 mod invariants;
+mod leaders;
 mod nodes;
 mod rest_api;
 mod rollout;

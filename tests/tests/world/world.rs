@@ -23,6 +23,7 @@ use operator::context::Context;
 use operator::controller;
 use operator::events::Events;
 use operator::http::{RestApi, routes};
+use operator::leader::{Candidacy, LEASE, Mandate, Tenure};
 use operator::metrics::Metrics;
 use operator::patroni::Patroni;
 use operator::rolling::Places;
@@ -80,6 +81,15 @@ impl Drop for World {
         self.operators.values().for_each(JoinHandle::abort);
         self.api.listen(None);
     }
+}
+
+/// How an operator stands to others.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Role {
+    /// It asks for leases, and of clusters in so many shards.
+    pub(crate) shards: Option<u32>,
+    /// Whose clusters it looks after.
+    pub(crate) controller_id: Option<String>,
 }
 
 /// The configuration of the stories: finalizers, so that deletion is a story, too.
@@ -227,8 +237,14 @@ impl World {
         })));
     }
 
-    /// Starts an operator.
+    /// Starts an operator that is alone.
     pub(crate) fn start(&mut self, name: &str) {
+        self.start_as(name, Role::default());
+    }
+
+    /// Starts an operator among others.
+    pub(crate) fn start_as(&mut self, name: &str, role: Role) {
+        let identity = name.to_owned();
         let client = self.api.client(name);
         let (database, port) = (self.parts(), self.parts());
         let listener = Arc::new(move |call: &str, when| port.point(call, when));
@@ -245,14 +261,15 @@ impl World {
             let (stores, changes) = Stores::start(&client, &scope(&config.borrow().clone()));
             stores.wait_until_ready().await.unwrap();
             let waiting = changes.clone();
-            let ctx = Context {
+            let mut ctx = Context {
                 activity,
                 watched: None,
                 patroni: Patroni::new(port, metrics.clone()),
                 teams: Teams::new(team::connect(team::authorities()).unwrap(), metrics.clone()),
                 database: Arc::new(databases),
                 events: Events::new(client.clone(), None),
-                controller_id: None,
+                controller_id: role.controller_id,
+                mandate: Mandate::default(),
                 namespace: OPERATORS.to_owned(),
                 clock: clock::now,
                 config,
@@ -267,7 +284,17 @@ impl World {
                 known_disks: KnownDisks::default(),
             };
             rest_api.start(ctx.clone(), waiting);
-            controller::run(ctx, changes, std::future::pending()).await;
+            let Some(shards) = role.shards else {
+                return controller::run(ctx, changes, std::future::pending()).await;
+            };
+            // Held for as long as this runs, and dropped with it: as with a process that is killed.
+            let candidacy = Candidacy::new(&ctx.namespace, LEASE, &identity);
+            let mut tenure = Tenure::take(&ctx.client, candidacy, shards).await.unwrap();
+            ctx.mandate = tenure.mandate();
+            tokio::select! {
+                () = controller::run(ctx, changes, std::future::pending()) => {}
+                error = tenure.lost() => panic!("{identity}: {error}"),
+            }
         };
         self.operators.insert(name.to_owned(), tokio::spawn(run));
     }
