@@ -159,8 +159,9 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         }
     };
     outcome.record(user_lists::refresh(&cluster, &desired, &seen, ctx).await);
-    outcome.record(upgrade::settle(manifest, &cluster, &seen.observed, ctx).await);
-    outcome.problems.extend(rollout::trouble(&cluster, &seen.observed.upgrade));
+    let settled = upgrade::settle(manifest, &cluster, &seen.observed, ctx).await;
+    outcome.record(settled.map(|view| seen.observed.upgrade = view));
+    outcome.problems.extend(rollout::trouble(&cluster, &seen.observed.upgrade, ctx.now()));
     look_after_storage(&cluster, &mut seen, &mut outcome, ctx).await;
     let orphans = plan::orphans(&cluster, &seen.resources, &desired);
     outcome.record(apply::remove_orphans(&orphans, ctx).await);

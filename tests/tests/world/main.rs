@@ -15,4 +15,5 @@ mod nodes;
 mod rest_api;
 mod rollout;
 mod secrets;
+mod upgrade;
 mod world;

@@ -235,7 +235,13 @@ impl World {
         };
         let config = self.config.subscribe();
         let rest_api = self.rest_api.clone();
-        let (cloud, shells) = (self.cloud.clone(), Shells(Arc::clone(&self.commands)));
+        let (cloud, exec) = (self.cloud.clone(), self.parts());
+        let shells = Shells {
+            commands: Arc::clone(&self.commands),
+            api: self.api.clone(),
+            nature: Arc::clone(&self.nature),
+            listener: Arc::new(move |call: &str, when| exec.point(call, when)),
+        };
         let run = async move {
             let (stores, changes) = Stores::start(&client, &scope(&config.borrow().clone()));
             stores.wait_until_ready().await.unwrap();
@@ -435,6 +441,11 @@ impl World {
     pub(crate) fn leader(&self) -> String {
         let nature = self.nature.lock().unwrap();
         nature.patroni.leader(NAMESPACE, "demo").unwrap_or_default().to_owned()
+    }
+
+    /// The major version of the data.
+    pub(crate) fn major(&self) -> u64 {
+        self.nature.lock().unwrap().patroni.major(NAMESPACE, "demo").unwrap_or_default()
     }
 
     /// A setting, in every member that is there.

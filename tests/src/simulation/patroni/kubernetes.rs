@@ -61,6 +61,11 @@ pub(super) fn bootstrap(store: &Store, namespace: &str, pod: &str) -> Value {
     config
 }
 
+/// The major version that a pod was made for.
+pub(super) fn version(store: &Store, namespace: &str, pod: &str) -> u64 {
+    environment(store, namespace, pod, "PGVERSION").and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
 fn environment(store: &Store, namespace: &str, pod: &str, name: &str) -> Option<String> {
     let pod = store.get(&Key::new("", "pods", namespace, pod))?;
     let containers = pod["spec"]["containers"].as_array()?.iter();
