@@ -5,10 +5,12 @@
 //! each pod's environment), and that the pod's environment always wins: [`settings`] knows which name lives where.
 
 pub mod config;
+mod in_force;
 pub mod member;
 pub mod patch;
 pub mod settings;
 
+pub use in_force::{ChangeCost, cost_of_change};
 pub use config::{AppliedKeys, Bootstrap, DynamicConfig, StandbyCluster};
 pub use member::{Lag, Member, MemberRole, MemberState, MemberStatus, Members, PendingChange};
 pub use patch::{lowered, patch};

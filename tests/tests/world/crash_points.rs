@@ -142,6 +142,9 @@ fn lasting(mut object: Value) -> Value {
             metadata.remove(field);
         }
     }
+    if let Some(failed) = object["metadata"]["annotations"][UPGRADE_FAILED].as_str().map(str::to_owned) {
+        object["status"] = serde_json::from_str(&object["status"].to_string().replace(&failed, "…")).unwrap();
+    }
     if let Some(status) = object["status"].as_object_mut() {
         status.remove("lastStep");
         status.remove("podIP");

@@ -81,7 +81,9 @@ async fn a_script_that_fails_is_told_everywhere_and_not_run_again_until_somebody
 
     world.nature.lock().unwrap().patroni.plan.fails = None;
     world.api.with(|store| {
-        store.edit(&manifest_key(), |manifest| manifest["metadata"]["annotations"][UPGRADE_FAILED] = Value::Null);
+        store.edit(&manifest_key(), |manifest| {
+            manifest["metadata"]["annotations"].as_object_mut().unwrap().remove(UPGRADE_FAILED);
+        });
     });
     world.settle().await;
     assert_eq!((upgrades(&world), world.major(), world.word().as_str()), (2, 17, "Running"));
