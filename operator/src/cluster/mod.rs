@@ -173,11 +173,9 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         }
     };
     outcome.record(user_lists::refresh(&cluster, &desired, &seen, ctx).await);
-    outcome.record(upgrade::settle(manifest, &cluster, &seen.observed, ctx).await);
-    outcome.problems.extend(rollout::trouble(&cluster, &seen.observed.upgrade));
+    follow_upgrade(manifest, &cluster, &mut seen, &mut outcome, ctx).await;
     look_after_storage(&cluster, &mut seen, &mut outcome, ctx).await;
-    let orphans = plan::orphans(&cluster, &seen.resources, &desired);
-    outcome.record(apply::remove_orphans(&orphans, ctx).await);
+    outcome.record(apply::remove_orphans(&plan::orphans(&cluster, &seen.resources, &desired), ctx).await);
     let next = next_step(&cluster, &desired, &applied, &mut seen, ctx).await.unwrap_or_else(|error| {
         outcome.record(Err(error));
         Step::Wait { reason: WaitReason::Objects, until: ctx.now() }
@@ -198,6 +196,19 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         }
     }
     report::status(manifest, &cluster, &next, &outcome, ctx).await
+}
+
+/// Learns how far a major upgrade has come, and says what is wrong with it.
+async fn follow_upgrade(
+    manifest: &Postgresql,
+    cluster: &Cluster,
+    seen: &mut Seen,
+    outcome: &mut Outcome,
+    ctx: &Context,
+) {
+    let settled = upgrade::settle(manifest, cluster, &seen.observed, ctx).await;
+    outcome.record(settled.map(|view| seen.observed.upgrade = view));
+    outcome.problems.extend(rollout::trouble(cluster, &seen.observed.upgrade, ctx.now()));
 }
 
 /// Makes disks and claims what the manifest says.

@@ -1,4 +1,4 @@
-//! Roles, databases and what is inside them, against every real PostgreSQL server on this machine.
+//! Roles, databases and what is inside them, and settings, against every real PostgreSQL server on this machine.
 //!
 //! More versions than the installed ones: `POSTGRESQL_SERVERS` names folders (separated by `:`) that hold
 //! `<version>/bin`, as `/usr/lib/postgresql` does. Without any server these tests fail: passing would say nothing.
@@ -11,6 +11,7 @@ mod inside;
 mod manifests;
 mod roles;
 mod rotation;
+mod settings;
 mod teams;
 mod temporary_server;
 

@@ -352,3 +352,42 @@ fn what_ec2_is_asked_for_is_told_and_what_nobody_asks_for_too() {
     assert_eq!(told(4000, &config), ["spec.volume.iops: EC2 changes the members' disks, no pod restarts"]);
     assert_eq!(told(100, &config), [""; 0]);
 }
+
+#[test]
+fn where_ec2_enlarges_disks_nobody_is_told_that_claims_grow_and_the_mode_alone_does_nothing() {
+    let mut config = OperatorConfig::default();
+    let before = config.clone();
+    config.kubernetes.storage_resize_mode = crate::config::StorageResizeMode::Ebs;
+    let told: Vec<String> =
+        explained(&[("/spec/volume/size", json!("20Gi"))], &config).iter().map(ToString::to_string).collect();
+    let expected =
+        "spec.volume.size: EC2 enlarges the disks from 10Gi to 20Gi, if the operator is built with ec2";
+    assert_eq!(told, [expected]);
+    assert_eq!(plan_configuration(&before, &config, &[typed(base())], None), []);
+}
+
+#[test]
+fn a_restart_is_told_only_where_a_value_becomes_another_one() {
+    let config = OperatorConfig::default();
+    let told = |name: &str, value: Value| {
+        single(&format!("/spec/postgresql/parameters/{name}"), value, &config).message
+    };
+    let (reload, restart) = (
+        "PostgreSQL reads its configuration again, nothing restarts",
+        "PostgreSQL restarts in every pod, replicas first",
+    );
+    for (name, value, expected) in [
+        ("max_worker_processes", json!("8"), reload),
+        ("max_worker_processes", json!("9"), restart),
+        ("max_connections", json!("1e2"), reload),
+        ("max_connections", json!(null), reload),
+        ("max_connections", json!("101"), restart),
+        ("track_commit_timestamp", json!("no"), reload),
+    ] {
+        assert_eq!(told(name, value.clone()), expected, "{name} = {value}");
+    }
+    assert_eq!(
+        told("pg_stat_statements.max", json!("5000")),
+        format!("{restart}; nothing restarts if that is its value already")
+    );
+}

@@ -84,6 +84,16 @@ impl Change {
     }
 }
 
+/// What is told of a place, in lines of at most [`LONGEST_LINE`] bytes, each with its path: kubectl and the API server cut
+/// longer ones.
+pub fn lines(path: &FieldPath, message: &str) -> Vec<String> {
+    if path.as_str().len() + ": ".len() + message.len() <= LONGEST_LINE {
+        return vec![format!("{path}: {message}")];
+    }
+    let (room, shown) = (room_beside(path), shown(path));
+    words::wrapped(message, room).iter().map(|part| format!("{shown}: {part}")).collect()
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = self.field.as_str().len() + ": ".len() + self.message.len() <= LONGEST_LINE;

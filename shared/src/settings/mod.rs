@@ -30,6 +30,9 @@ pub struct Setting {
     pub kind: Kind,
     /// When a new value is taken up.
     pub context: Context,
+    /// What PostgreSQL starts with where nobody asks for a value, in the setting's own unit. Known of numbers, booleans and
+    /// words that need a restart.
+    pub boot: Option<&'static str>,
 }
 
 /// What a setting takes.
@@ -115,6 +118,7 @@ fn setting(line: &'static str) -> Option<Setting> {
     let mut next = || fields.next();
     let (name, kind, unit) = (next()?, next()?, next()?);
     let (least, most, words, also) = (next()?, next()?, next()?, next()?);
+    let boot = Some(next()?).filter(|value| !value.is_empty());
     let context = match next()? {
         "internal" => Context::Never,
         "postmaster" => Context::Start,
@@ -131,7 +135,7 @@ fn setting(line: &'static str) -> Option<Setting> {
         "real" => Kind::Real(range()?),
         _ => Kind::Text,
     };
-    Some(Setting { name, kind, context })
+    Some(Setting { name, kind, context, boot })
 }
 
 #[cfg(test)]
@@ -169,6 +173,8 @@ mod tests {
             find("shared_buffers", version(16)).unwrap().kind,
             Kind::Integer(Range { unit: "8kB", least: 16.0, most: 1_073_741_823.0 })
         );
+        assert_eq!(find("max_wal_senders", version(17)).unwrap().boot, Some("10"));
+        assert_eq!(find("work_mem", version(17)).unwrap().boot, None, "it needs no restart");
         assert_eq!(find("datestyle", version(17)).unwrap().name, "DateStyle");
         assert_eq!(versions_with("old_snapshot_threshold"), [14, 15, 16]);
     }

@@ -44,11 +44,6 @@ impl Operator {
         format!("system:serviceaccount:{}:{NAME}", self.namespace)
     }
 
-    /// The namespace of its deployment.
-    pub fn namespace(&self) -> &str {
-        &self.namespace
-    }
-
     fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }

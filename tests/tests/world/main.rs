@@ -17,4 +17,5 @@ mod nodes;
 mod rest_api;
 mod rollout;
 mod secrets;
+mod upgrade;
 mod world;

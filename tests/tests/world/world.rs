@@ -256,7 +256,13 @@ impl World {
         let config = self.config.subscribe();
         let rest_api = self.rest_api.clone();
         let (metrics, activity) = (self.metrics.clone(), self.activity.clone());
-        let (cloud, shells) = (self.cloud.clone(), Shells(Arc::clone(&self.commands)));
+        let (cloud, exec) = (self.cloud.clone(), self.parts());
+        let shells = Shells {
+            commands: Arc::clone(&self.commands),
+            api: self.api.clone(),
+            nature: Arc::clone(&self.nature),
+            listener: Arc::new(move |call: &str, when| exec.point(call, when)),
+        };
         let run = async move {
             let (stores, changes) = Stores::start(&client, &scope(&config.borrow().clone()));
             stores.wait_until_ready().await.unwrap();

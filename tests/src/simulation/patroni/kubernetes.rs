@@ -67,6 +67,13 @@ pub fn first_configuration(pod: &Value) -> Value {
     config
 }
 
+/// The major version that a pod was made for.
+pub(super) fn version(store: &Store, namespace: &str, pod: &str) -> u64 {
+    let pod = store.get(&Key::new("", "pods", namespace, pod));
+    let text = pod.and_then(|pod| environment(pod, "PGVERSION"));
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
 fn environment(pod: &Value, name: &str) -> Option<String> {
     let containers = pod["spec"]["containers"].as_array()?.iter();
     let mut variables = containers.flat_map(|one| one["env"].as_array().into_iter().flatten());

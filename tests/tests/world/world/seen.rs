@@ -81,6 +81,11 @@ impl World {
         nature.patroni.leader(NAMESPACE, "demo").unwrap_or_default().to_owned()
     }
 
+    /// The major version of the data.
+    pub(crate) fn major(&self) -> u64 {
+        self.nature.lock().unwrap().patroni.major(NAMESPACE, "demo").unwrap_or_default()
+    }
+
     /// A setting, in every member that is there.
     pub(crate) fn in_force(&self, setting: &str) -> Vec<String> {
         let pods = self.pods();
