@@ -4,10 +4,14 @@
 //! who binds a role must have every right in it, and some rights are looked at by admission alone. So there is a list of
 //! those that are kept, each with its reason, and an entry that is not needed any more is a finding, too.
 
+mod shipped;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
+
+pub use shipped::{KEPT, shipped};
 
 /// A verb on a kind of objects.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -294,3 +294,12 @@ fn every_example_but_the_rejected_one_is_valid_and_says_nothing_unknown() {
     }
     assert!(tried > 10, "only {tried} examples were found");
 }
+
+#[test]
+fn flux_is_told_the_same_by_the_handbook_and_by_the_example() {
+    let handbook = read("docs/gitops.md");
+    let block = handbook.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let shown: Value = serde_saphyr::from_str(block).unwrap();
+    let example: Value = serde_saphyr::from_str(&read("docs/examples/gitops-flux.yaml")).unwrap();
+    assert_eq!(shown["healthCheckExprs"], example["spec"]["healthCheckExprs"]);
+}

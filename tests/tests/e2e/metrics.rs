@@ -76,5 +76,6 @@ pub(crate) async fn a_real_prometheus_reads_both_services(stage: &Stage) -> Told
         stage.tell(format!("{question} = {value}"));
         assert!(value >= *least, "{question} is {value}, less than {least}");
     }
-    cluster.until_running().await.map(drop)
+    cluster.until_running().await?;
+    Ok(())
 }
