@@ -22,5 +22,6 @@ pub mod http;
 pub mod leader;
 pub mod metrics;
 pub mod render;
+pub mod rights;
 pub mod rolling;
 pub mod telemetry;

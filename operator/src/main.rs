@@ -19,6 +19,7 @@ use operator::http::{self, Readiness, RestApi};
 use operator::leader::{Candidacy, Leadership};
 use operator::metrics::Metrics;
 use operator::patroni::{self, Patroni};
+use operator::rights::Rights;
 use operator::rolling::Places;
 use operator::team::{self, Teams};
 use operator::{controller, disks, telemetry};
@@ -77,7 +78,9 @@ async fn operate(args: Args, activity: Activity) -> Result<(), Fatal> {
     ));
     let client = Client::try_default().await?;
     let config = first_configuration(&client, &args).await?;
-    let scope = scope(&config.borrow(), &args);
+    let served = scope(&config.borrow(), &args, &Rights::default()).namespace;
+    let rights = rights(&client, served.as_deref(), &args.namespace, &metrics).await;
+    let scope = scope(&config.borrow(), &args, &rights);
     let (stores, changes) = Stores::start(&client, &scope);
     stores.wait_until_ready().await?;
     readiness.set(true);
@@ -86,7 +89,7 @@ async fn operate(args: Args, activity: Activity) -> Result<(), Fatal> {
         teams: Teams::new(team::connect(team::authorities())?, metrics.clone()),
         database: Arc::new(Postgres::new(Limits::default())?),
         proofs: Default::default(),
-        events: Events::new(client.clone(), Some(args.identity.clone())),
+        events: Events::new(client.clone(), Some(args.identity.clone())).under(&rights),
         disks: disks::connect(metrics.clone())?,
         known_disks: KnownDisks::default(),
         controller_id: args.controller_id.clone().filter(|id| !id.is_empty()),
@@ -104,7 +107,7 @@ async fn operate(args: Args, activity: Activity) -> Result<(), Fatal> {
     };
     rest_api.start(ctx.clone(), changes.clone());
     tokio::spawn(http::follow_port(rest_api, own_port, config.clone()));
-    let leadership = lead(&ctx.client, &args, &ctx.metrics).await?;
+    let leadership = lead(&ctx.client, &args, &ctx.metrics, &rights).await?;
     tracing::info!("looking after clusters");
     until_the_end(controller::run(ctx, changes, stopped()?), leadership, config, scope, &args).await
 }
@@ -128,8 +131,18 @@ async fn first_configuration(
     Ok(receiver)
 }
 
+/// What the operator may do; what is missing is told once, all of it.
+async fn rights(client: &Client, served: Option<&str>, own: &str, metrics: &Metrics) -> Rights {
+    let rights = Rights::ask(client, served, own).await;
+    metrics.lacks_rights(rights.missing());
+    if let Some(missing) = rights.told() {
+        tracing::warn!(missing, "rights are missing; going on without them");
+    }
+    rights
+}
+
 /// What is watched.
-fn scope(config: &OperatorConfig, args: &Args) -> Scope {
+fn scope(config: &OperatorConfig, args: &Args, rights: &Rights) -> Scope {
     let kubernetes = &config.kubernetes;
     let account = kubernetes.pod_service_account_name.clone();
     let binding = kubernetes.pod_service_account_role_binding_definition.as_ref();
@@ -146,12 +159,20 @@ fn scope(config: &OperatorConfig, args: &Args) -> Scope {
         service_account: account,
         infrastructure: infrastructure_places(config, &args.namespace),
         teams: config.teams_api.enable_postgres_team_crd,
+        rights: rights.clone(),
     }
 }
 
 /// Waits for the lease, where one is asked for.
-async fn lead(client: &Client, args: &Args, metrics: &Metrics) -> Result<Option<Leadership>, Fatal> {
-    if !args.leader_election {
+async fn lead(
+    client: &Client,
+    args: &Args,
+    metrics: &Metrics,
+    rights: &Rights,
+) -> Result<Option<Leadership>, Fatal> {
+    let may_elect =
+        ["create", "get", "update"].iter().all(|verb| rights.allow("coordination.k8s.io", "leases", verb));
+    if !args.leader_election || !may_elect {
         return Ok(None);
     }
     let candidacy = Candidacy::new(&args.namespace, &args.lease, &args.identity);
@@ -189,7 +210,7 @@ async fn until_the_end(
 }
 
 async fn other_scope(mut config: watch::Receiver<Arc<OperatorConfig>>, watched: &Scope, args: &Args) {
-    let differs = |config: &Arc<OperatorConfig>| scope(config, args) != *watched;
+    let differs = |config: &Arc<OperatorConfig>| scope(config, args, &watched.rights) != *watched;
     if config.wait_for(differs).await.is_err() {
         std::future::pending().await
     }

@@ -54,6 +54,7 @@ pub struct Metrics {
     requests: Family<Request, Counter>,
     leading: Gauge,
     without_manifest: Gauge,
+    missing_rights: Gauge,
 }
 
 impl Default for Metrics {
@@ -74,6 +75,9 @@ impl Default for Metrics {
         let without_manifest = Gauge::default();
         let help = "Clusters whose manifest was missing when this operator began to act";
         registry.register("clusters_without_manifest", help, without_manifest.clone());
+        let missing_rights = Gauge::default();
+        let help = "Rights that the operator lacks; its log names them once, at the start";
+        registry.register("missing_rights", help, missing_rights.clone());
         Self {
             registry: Arc::new(registry),
             reconciles,
@@ -84,6 +88,7 @@ impl Default for Metrics {
             requests,
             leading,
             without_manifest,
+            missing_rights,
         }
     }
 }
@@ -130,6 +135,11 @@ impl Metrics {
     /// So many clusters had no manifest when this operator began to act.
     pub fn without_manifest(&self, clusters: usize) {
         self.without_manifest.set(i64::try_from(clusters).unwrap_or(i64::MAX));
+    }
+
+    /// So many rights are missing.
+    pub fn lacks_rights(&self, rights: usize) {
+        self.missing_rights.set(i64::try_from(rights).unwrap_or(i64::MAX));
     }
 
     /// Everything, as Prometheus reads it.

@@ -42,8 +42,12 @@ pub struct Metrics {
     stored_invalid: Family<CategoryLabels, Gauge>,
     /// End of the served certificate's validity, in seconds since 1970.
     pub certificate_not_after: Gauge,
+    /// Beginning of the served certificate's validity, in seconds since 1970: how old it is.
+    pub certificate_not_before: Gauge,
     /// 1 while the certificate files hold something that cannot be served.
     pub certificate_rejected: Gauge,
+    /// When the files last held something that cannot be served, in seconds since 1970; 0 for never.
+    pub certificate_last_rejected: Gauge,
     /// 1 while the configuration object is invalid and an earlier one is in force.
     pub configuration_invalid: Gauge,
 }
@@ -58,7 +62,9 @@ impl Default for Metrics {
         let watch_failed = Family::<KindLabels, Gauge>::default();
         let stored_invalid = Family::<CategoryLabels, Gauge>::default();
         let certificate_not_after = Gauge::default();
+        let certificate_not_before = Gauge::default();
         let certificate_rejected = Gauge::default();
+        let certificate_last_rejected = Gauge::default();
         let configuration_invalid = Gauge::default();
         registry.register("reviews", "Reviews answered, by operation and outcome", reviews.clone());
         registry.register("review_seconds", "Time from body to answer", seconds.clone());
@@ -78,6 +84,16 @@ impl Default for Metrics {
             certificate_not_after.clone(),
         );
         registry.register(
+            "certificate_not_before_seconds",
+            "Beginning of the served certificate's validity",
+            certificate_not_before.clone(),
+        );
+        registry.register(
+            "certificate_last_rejected_seconds",
+            "When the certificate files last held a pair that cannot be served; 0 for never",
+            certificate_last_rejected.clone(),
+        );
+        registry.register(
             "certificate_rejected",
             "1 while the certificate files hold a pair that cannot be served",
             certificate_rejected.clone(),
@@ -94,7 +110,9 @@ impl Default for Metrics {
             watch_failed,
             stored_invalid,
             certificate_not_after,
+            certificate_not_before,
             certificate_rejected,
+            certificate_last_rejected,
             configuration_invalid,
         }
     }

@@ -83,6 +83,7 @@ async fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 #[derive(Clone, Debug)]
 pub struct Pair {
     key: Arc<CertifiedKey>,
+    not_before: i64,
     not_after: i64,
 }
 
@@ -95,13 +96,21 @@ impl Pair {
         let chain: Vec<_> =
             CertificateDer::pem_slice_iter(&bytes.certificate).filter_map(Result::ok).collect();
         let leaf = chain.first().ok_or(TlsError::Certificate)?;
-        let not_after = X509Certificate::from_der(leaf)
-            .map(|(_, parsed)| parsed.validity().not_after.timestamp())
-            .map_err(|_| TlsError::Certificate)?;
+        let (not_before, not_after) = {
+            let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| TlsError::Certificate)?;
+            let validity = parsed.validity();
+            (validity.not_before.timestamp(), validity.not_after.timestamp())
+        };
         let key = PrivateKeyDer::from_pem_slice(&bytes.key).map_err(TlsError::Key)?;
         let key = CertifiedKey::from_der(chain, key, &default_provider()).map_err(TlsError::Pair)?;
         key.keys_match().map_err(TlsError::Pair)?;
-        Ok(Self { key: Arc::new(key), not_after })
+        Ok(Self { key: Arc::new(key), not_before, not_after })
+    }
+
+    /// Shows how old it is, and until when it may be served.
+    fn show(&self, metrics: &Metrics) {
+        metrics.certificate_not_before.set(self.not_before);
+        metrics.certificate_not_after.set(self.not_after);
     }
 }
 
@@ -136,7 +145,7 @@ impl Certificate {
     pub async fn load(files: Files, metrics: Arc<Metrics>) -> Result<Self, TlsError> {
         let seen = files.read().await?;
         let pair = Pair::read(&seen)?;
-        metrics.certificate_not_after.set(pair.not_after);
+        pair.show(&metrics);
         Ok(Self { files, seen, current: watch::Sender::new(pair), metrics })
     }
 
@@ -171,7 +180,7 @@ impl Certificate {
         };
         match Pair::read(&bytes) {
             Ok(pair) => {
-                self.metrics.certificate_not_after.set(pair.not_after);
+                pair.show(&self.metrics);
                 self.metrics.certificate_rejected.set(0);
                 self.current.send_replace(pair);
                 info!("certificate swapped");
@@ -183,6 +192,7 @@ impl Certificate {
 
     fn reject(&self, error: &TlsError) {
         self.metrics.certificate_rejected.set(1);
+        self.metrics.certificate_last_rejected.set(jiff::Timestamp::now().as_second());
         let source = std::error::Error::source(error).map(ToString::to_string);
         warn!(%error, source, "the new certificate cannot be served; the old one stays");
     }

@@ -531,5 +531,6 @@ fn scope(config: &OperatorConfig) -> Scope {
         service_account: kubernetes.pod_service_account_name.clone(),
         infrastructure: Default::default(),
         teams: false,
+        rights: Default::default(),
     }
 }
