@@ -35,15 +35,40 @@ where
         field_selector: config.field_selector,
         ..ListParams::default()
     };
-    stream::unfold(Duration::ZERO, move |pause| {
+    again_and_again(move || {
         let (api, params) = (api.clone(), params.clone());
+        async move { Ok::<_, kube::Error>(api.list(&params).await?.items) }
+    })
+}
+
+/// Reads one object from time to time, by its name.
+pub(super) fn one<K>(api: Api<K>, name: String) -> BoxStream<'static, watcher::Result<Event<K>>>
+where
+    K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    again_and_again(move || {
+        let (api, name) = (api.clone(), name.clone());
+        async move { Ok::<_, kube::Error>(api.get_opt(&name).await?.into_iter().collect()) }
+    })
+}
+
+/// Reads at once and then every `LIST_EVERY`.
+fn again_and_again<K, F>(
+    read: impl Fn() -> F + Clone + Send + 'static,
+) -> BoxStream<'static, watcher::Result<Event<K>>>
+where
+    K: Send + 'static,
+    F: Future<Output = kube::Result<Vec<K>>> + Send,
+{
+    stream::unfold(Duration::ZERO, move |pause| {
+        let read = read.clone();
         async move {
             tokio::time::sleep(pause).await;
-            let events: Vec<watcher::Result<Event<K>>> = match api.list(&params).await {
-                Ok(list) => {
-                    let objects = list.items.into_iter().map(|object| Ok(Event::InitApply(object)));
-                    let ends = std::iter::once(Ok(Event::Init)).chain(objects);
-                    ends.chain(std::iter::once(Ok(Event::InitDone))).collect()
+            let events: Vec<watcher::Result<Event<K>>> = match read().await {
+                Ok(objects) => {
+                    let objects = objects.into_iter().map(|object| Ok(Event::InitApply(object)));
+                    let begins = std::iter::once(Ok(Event::Init)).chain(objects);
+                    begins.chain(std::iter::once(Ok(Event::InitDone))).collect()
                 }
                 Err(error) => vec![Err(watcher::Error::InitialListFailed(error))],
             };
