@@ -3,7 +3,7 @@
 # KUBECONFIG, if set, names the cluster to use; otherwise a local one is brought up (docs/local-cluster.md).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fleet down images install crds fmt
+.PHONY: help demo test soak check fleet down images install crds fmt
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -13,6 +13,9 @@ demo: ## from nothing to a PostgreSQL cluster that is updated under load, to wat
 
 test: ## everything: lints, tests without a cluster, stories on a cluster, the local cluster itself
 	@tests/run
+
+soak: ## what takes too long for `make test`: 20 rotations of certificates under load, 20 installations (docs/soak.md)
+	@tests/soak/run
 
 check: ## what needs no cluster: format, lints, tests, licences
 	@tests/run lint units

@@ -100,7 +100,7 @@ pub struct Args {
     #[arg(long, env = "CONFIG_MAP_NAME")]
     pub config_map: Option<String>,
     /// The operator's own namespace.
-    #[arg(long, env = "OPERATOR_NAMESPACE", default_value = "default")]
+    #[arg(long, env = "OPERATOR_NAMESPACE", default_value_t = namespace_of_pod())]
     pub namespace: String,
     /// The namespace whose manifests are served, `*` for all. Wins over the configuration.
     #[arg(long, env = "WATCHED_NAMESPACE")]
@@ -136,6 +136,15 @@ pub struct Args {
     /// API key of the deprecated Scalyr sidecar.
     #[arg(long, env = "SCALYR_API_KEY", hide = true, hide_env_values = true)]
     pub scalyr_api_key: Option<String>,
+}
+
+/// Where Kubernetes tells a pod its namespace.
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// The namespace of the pod that this runs in; upstream's Deployment does not name it either.
+fn namespace_of_pod() -> String {
+    std::fs::read_to_string(NAMESPACE_FILE)
+        .map_or_else(|_| "default".to_owned(), |name| name.trim().to_owned())
 }
 
 impl Args {

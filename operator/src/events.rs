@@ -4,9 +4,13 @@
 //! forgotten. The reasons are a fixed list, because people and tools filter by them; the words are those of the
 //! operator whose API we keep.
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
+use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::api::PostParams;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client};
+
+use crate::rights::Rights;
 
 /// The component that stands behind our events.
 const COMPONENT: &str = "postgres-operator";
@@ -87,12 +91,21 @@ impl Reason {
 #[derive(Clone)]
 pub struct Events {
     recorder: Recorder,
+    client: Client,
+    // Where events may be written in their old form only.
+    old_form: bool,
 }
 
 impl Events {
     /// `instance` is the operator's pod, when it knows its name.
     pub fn new(client: Client, instance: Option<String>) -> Self {
-        Self { recorder: Recorder::new(client, Reporter { controller: COMPONENT.to_owned(), instance }) }
+        let recorder = Recorder::new(client.clone(), Reporter { controller: COMPONENT.to_owned(), instance });
+        Self { recorder, client, old_form: false }
+    }
+
+    /// Writes them in their old form, as upstream does, where the new one is not allowed.
+    pub fn under(self, rights: &Rights) -> Self {
+        Self { old_form: !rights.allow("events.k8s.io", "events", "create"), ..self }
     }
 
     /// Something happened that a user wants to know.
@@ -105,6 +118,13 @@ impl Events {
         self.publish(about, reason, EventType::Warning, note.into()).await;
     }
 
+    async fn publish_old(&self, event: Event, about: &ObjectReference) -> kube::Result<()> {
+        let events: Api<CoreEvent> =
+            Api::namespaced(self.client.clone(), about.namespace.as_deref().unwrap_or("default"));
+        let event = old_form(event, about, jiff::Timestamp::now());
+        events.create(&PostParams::default(), &event).await.map(drop)
+    }
+
     /// Writes the event, or logs that it could not be written.
     async fn publish(&self, about: &ObjectReference, reason: Reason, type_: EventType, note: String) {
         let event = Event {
@@ -114,9 +134,33 @@ impl Events {
             note: Some(bounded(note, MAX_NOTE)),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, about).await {
+        let published = match self.old_form {
+            false => self.recorder.publish(&event, about).await,
+            true => self.publish_old(event, about).await,
+        };
+        if let Err(error) = published {
             tracing::warn!(%error, reason = reason.as_str(), "could not write an event");
         }
+    }
+}
+
+/// Of an event's name, what follows the object's is made up by the API server.
+fn old_form(event: Event, about: &ObjectReference, now: jiff::Timestamp) -> CoreEvent {
+    CoreEvent {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{}.", about.name.as_deref().unwrap_or(COMPONENT))),
+            namespace: about.namespace.clone(),
+            ..ObjectMeta::default()
+        },
+        involved_object: about.clone(),
+        type_: Some(if event.type_ == EventType::Warning { "Warning" } else { "Normal" }.to_owned()),
+        reason: Some(event.reason),
+        message: event.note,
+        count: Some(1),
+        first_timestamp: Some(Time(now)),
+        last_timestamp: Some(Time(now)),
+        source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: None }),
+        ..CoreEvent::default()
     }
 }
 

@@ -23,6 +23,7 @@ pub mod http;
 pub mod leader;
 pub mod metrics;
 pub mod render;
+pub mod rights;
 pub mod rolling;
 pub mod service;
 pub mod telemetry;

@@ -186,6 +186,11 @@ impl Metrics {
         }
     }
 
+    /// So many rights are missing.
+    pub fn lacks_rights(&self, rights: usize) {
+        self.families.missing_rights.set(count(rights));
+    }
+
     /// Everything, as Prometheus reads it.
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -28,6 +28,7 @@ use crate::http::{self, Readiness, RestApi};
 use crate::leader::{Candidacy, LeaderError, Mandate, Tenure};
 use crate::metrics::Metrics;
 use crate::patroni::{self, Patroni};
+use crate::rights::Rights;
 use crate::rolling::Places;
 use crate::team::{self, Teams};
 use crate::{controller, disks};
@@ -94,6 +95,7 @@ struct Service<'a> {
     stop: watch::Receiver<bool>,
     rest_api: RestApi,
     readiness: Readiness,
+    rights: Rights,
 }
 
 /// Why the looks at clusters ended.
@@ -126,7 +128,9 @@ async fn serve(
         () = until(stop.clone()) => return Ok(()),
     };
     background.spawn(http::follow_port(rest_api.clone(), own_port, config.clone()));
-    let mut service = Service { args, client, config, stop, rest_api, readiness };
+    let served = scope(&config.borrow(), &args.namespace, &Rights::default()).namespace;
+    let rights = rights(&client, served.as_deref(), &args.namespace, &metrics).await;
+    let mut service = Service { args, client, config, stop, rest_api, readiness, rights };
     let (mut ctx, mut changes) = service.begin(activity, metrics).await?;
     let Some(mut tenure) = service.take_lease().await? else { return Ok(()) };
     ctx.mandate = tenure.as_ref().map_or_else(Mandate::default, Tenure::mandate);
@@ -151,7 +155,7 @@ async fn serve(
 impl Service<'_> {
     /// The stores, filled.
     async fn watch(&mut self) -> Result<(Stores, Changes, Option<String>), ServiceError> {
-        let scope = scope(&self.config.borrow_and_update().clone(), &self.args.namespace);
+        let scope = scope(&self.config.borrow_and_update().clone(), &self.args.namespace, &self.rights);
         let (stores, changes) = Stores::start(&self.client, &scope);
         stores.wait_until_ready().await?;
         Ok((stores, changes, scope.namespace))
@@ -176,7 +180,7 @@ impl Service<'_> {
             teams: Teams::new(teams, metrics.clone()),
             database: Arc::new(Counted::new(postgres, metrics.clone())),
             proofs: Default::default(),
-            events: Events::new(client.clone(), args.identity()),
+            events: Events::new(client.clone(), args.identity()).under(&self.rights),
             disks,
             known_disks: KnownDisks::default(),
             controller_id: args.controller_id.clone().filter(|id| !id.is_empty()),
@@ -198,7 +202,8 @@ impl Service<'_> {
 
     /// Waits for the lease, where one is asked for. `None` when asked to stop before.
     async fn take_lease(&self) -> Result<Option<Option<Tenure>>, ServiceError> {
-        if !self.args.leader_election {
+        let may = |verb: &&str| self.rights.allow("coordination.k8s.io", "leases", verb);
+        if !self.args.leader_election || !["create", "get", "update"].iter().all(may) {
             return Ok(Some(None));
         }
         let identity = self.args.identity().unwrap_or_else(unique);
@@ -240,11 +245,12 @@ impl Service<'_> {
     }
 
     fn scope_now(&self) -> Scope {
-        scope(&self.config.borrow(), &self.args.namespace)
+        scope(&self.config.borrow(), &self.args.namespace, &self.rights)
     }
 
     async fn other_scope(&self, watched: &Scope) {
-        let differs = |config: &Arc<OperatorConfig>| scope(config, &self.args.namespace) != *watched;
+        let differs =
+            |config: &Arc<OperatorConfig>| scope(config, &self.args.namespace, &self.rights) != *watched;
         if self.config.clone().wait_for(differs).await.is_err() {
             std::future::pending().await
         }
@@ -299,8 +305,18 @@ fn unique() -> String {
     format!("operator-{random:016x}")
 }
 
+/// What the operator may do; what is missing is told once, all of it.
+async fn rights(client: &Client, served: Option<&str>, own: &str, metrics: &Metrics) -> Rights {
+    let rights = Rights::ask(client, served, own).await;
+    metrics.lacks_rights(rights.missing());
+    if let Some(missing) = rights.told() {
+        tracing::warn!(missing, "rights are missing; going on without them");
+    }
+    rights
+}
+
 /// What is watched.
-pub(crate) fn scope(config: &OperatorConfig, own: &str) -> Scope {
+pub(crate) fn scope(config: &OperatorConfig, own: &str, rights: &Rights) -> Scope {
     let kubernetes = &config.kubernetes;
     let account = kubernetes.pod_service_account_name.clone();
     let binding = kubernetes.pod_service_account_role_binding_definition.as_ref();
@@ -317,5 +333,6 @@ pub(crate) fn scope(config: &OperatorConfig, own: &str) -> Scope {
         service_account: account,
         infrastructure: infrastructure_places(config, own),
         teams: config.teams_api.enable_postgres_team_crd,
+        rights: rights.clone(),
     }
 }

@@ -17,7 +17,7 @@ use shared::api::OperatorConfiguration;
 use shared::config::OperatorConfig;
 
 /// Programs of others that the documentation calls: we only check the files that they are given.
-const FOREIGN: &[&str] = &["apt-get", "psql", "export", "git", "cd", "kind", "kubectl", "cargo"];
+const FOREIGN: &[&str] = &["apt-get", "psql", "export", "git", "cd", "kind", "kubectl", "cargo", "helm"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()

@@ -58,7 +58,8 @@ pub struct Metrics {
     seconds: Family<WebhookLabels, Histogram>,
     watch_failed: Family<KindLabels, Gauge>,
     stored_invalid: Family<CategoryLabels, Gauge>,
-    certificate: Certificate,
+    /// What is told of the served certificate.
+    pub certificate: Certificate,
     /// 1 while the configuration object is invalid and an earlier one is in force.
     pub configuration_invalid: Gauge,
     /// When a valid configuration was last read, in seconds since 1970; 0 until then.
@@ -66,17 +67,17 @@ pub struct Metrics {
 }
 
 /// What is told of the served certificate.
-struct Certificate {
+pub struct Certificate {
     /// Beginning of the served certificate's validity, in seconds since 1970.
-    not_before: Gauge,
+    pub not_before: Gauge,
     /// End of the served certificate's validity, in seconds since 1970.
-    not_after: Gauge,
+    pub not_after: Gauge,
     /// How often the certificate files could not be served.
-    failures: Counter,
+    pub failures: Counter,
     /// When they could not be served last, in seconds since 1970; 0 if they always could.
-    last_failure: Gauge,
+    pub last_failure: Gauge,
     /// 1 while the certificate files hold something that cannot be served.
-    rejected: Gauge,
+    pub rejected: Gauge,
 }
 
 impl Certificate {

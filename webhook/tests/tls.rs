@@ -134,7 +134,9 @@ async fn a_pair_that_does_not_match_is_refused_and_the_old_one_stays() {
     let (new, new_pair) = pair();
     mount.write("1", &old_pair.certificate, &old_pair.key);
     let mut server = serving(&mount).await;
-    let not_after = server.metrics.certificate_not_after.get();
+    let not_after = server.metrics.certificate.not_after.get();
+    assert!(server.metrics.certificate.not_before.get() < not_after);
+    assert_eq!(server.metrics.certificate.last_failure.get(), 0, "nothing was rejected yet");
     assert!(not_after > Timestamp::now().as_second());
 
     for (version, certificate, key) in [
@@ -144,13 +146,14 @@ async fn a_pair_that_does_not_match_is_refused_and_the_old_one_stays() {
     ] {
         mount.write(version, certificate, key);
         server.certificate.look().await;
-        assert_eq!(server.metrics.certificate_rejected.get(), 1, "{version}");
-        assert_eq!(server.metrics.certificate_not_after.get(), not_after);
+        assert_eq!(server.metrics.certificate.rejected.get(), 1, "{version}");
+        assert_ne!(server.metrics.certificate.last_failure.get(), 0, "{version}");
+        assert_eq!(server.metrics.certificate.not_after.get(), not_after);
         assert!(connect(server.address, &old).await.is_ok());
     }
     mount.write("5", &new_pair.certificate, &new_pair.key);
     server.certificate.look().await;
-    assert_eq!(server.metrics.certificate_rejected.get(), 0);
+    assert_eq!(server.metrics.certificate.rejected.get(), 0);
     assert!(connect(server.address, &new).await.is_ok());
 }
 

@@ -33,6 +33,7 @@ use crate::exec::PodExec;
 use crate::leader::Mandate;
 use crate::metrics::Metrics;
 use crate::patroni::{BoxError, Patroni};
+use crate::rights::Rights;
 use crate::team::{self, Teams};
 use crate::{disks, service};
 
@@ -183,7 +184,7 @@ async fn raw(manifest: &Manifest, ctx: &Context) -> Result<Option<serde_json::Va
 /// What a look needs, filled. Patroni is not asked, and nobody is written to.
 async fn context(client: Client, config: OperatorConfig, args: &Adopt) -> Result<Context, AdoptError> {
     let start = |part, source: BoxError| AdoptError::Start { part, source };
-    let scope = service::scope(&config, &args.place.namespace);
+    let scope = service::scope(&config, &args.place.namespace, &Rights::default());
     let (stores, _) = Stores::start(&client, &scope);
     stores.wait_until_ready().await?;
     let metrics = Metrics::default();

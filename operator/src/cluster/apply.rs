@@ -12,7 +12,8 @@ use k8s_openapi::api::core::v1::{Endpoints, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Resource;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::api::FabricEventStream;
 use shared::build::Resources;
@@ -49,6 +50,10 @@ pub(super) async fn objects(
     let strangers = adopt::strangers(differences, seen);
     let (mut refused, mut left_out) = (Vec::new(), Vec::new());
     for difference in differences {
+        if !may_write(difference, ctx) {
+            tracing::debug!(object = %difference.object, "differs, and may not be written");
+            continue;
+        }
         let field = difference.field.as_deref().unwrap_or("(missing)");
         tracing::info!(object = %difference.object, field, "applying");
         let written = async {
@@ -118,15 +123,46 @@ async fn object(
     Ok(())
 }
 
+/// Whether the rights suffice: to patch what is there, to patch or to create what is not. That they do not was told at the
+/// start; a cluster is not held up by what nobody allows.
+fn may_write(difference: &Difference, ctx: &Context) -> bool {
+    let is_there = difference.field.is_some();
+    let may = |(group, resource)| {
+        let rights = ctx.stores.rights();
+        rights.allow(group, resource, "patch") || (!is_there && rights.allow(group, resource, "create"))
+    };
+    match difference.object.kind {
+        Kind::ServiceAccount => may(("", "serviceaccounts")),
+        Kind::RoleBinding => may(("rbac.authorization.k8s.io", "rolebindings")),
+        Kind::Service => may(("", "services")),
+        Kind::Endpoints => may(("", "endpoints")),
+        Kind::Secret => may(("", "secrets")),
+        Kind::PodDisruptionBudget => may(("policy", "poddisruptionbudgets")),
+        Kind::StatefulSet => may(("apps", "statefulsets")),
+        Kind::Deployment => may(("apps", "deployments")),
+        Kind::CronJob => may(("batch", "cronjobs")),
+        Kind::FabricEventStream => may(("zalando.org", "fabriceventstreams")),
+    }
+}
+
 /// Server-side apply of one object.
 async fn apply<K>(difference: &Difference, ctx: &Context) -> Result<K, Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize,
 {
     let object = &difference.object;
     let api: Api<K> = Api::namespaced(ctx.client.clone(), &object.namespace);
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let failed = || Error::kubernetes(format!("apply {object}"));
+    if !ctx.stores.rights().allow_for::<K>("patch") {
+        let wanted = serde_json::from_value(difference.desired.clone()).map_err(kube::Error::SerdeError);
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        return api.create(&params, &wanted.map_err(failed())?).await.map_err(failed());
+    }
     let patch = Patch::Apply(&difference.desired);
     let applied = api.patch(&object.name, &params, &patch).await.map_err(failed())?;
     let entries = applied.meta().managed_fields.as_deref().unwrap_or_default();

@@ -25,6 +25,7 @@ use serde_json::json;
 use shared::admission;
 use shared::annotations::CLUSTER;
 use shared::api::{FINALIZER, FabricEventStream, Postgresql};
+use shared::cluster::{Cluster, References};
 use shared::field::FieldErrors;
 use shared::labels::{APPLICATION, LOGICAL_BACKUP, LabelMap, Labels, POOLER, carries};
 use shared::names::{self, MemberRole};
@@ -58,6 +59,10 @@ pub(super) async fn cluster(manifest: &Postgresql, ctx: &Context) -> Result<Acti
         let note = format!("the cluster is protected from deletion and stays: {errors}");
         ctx.events.warning(&manifest.object_ref(&()), Reason::Delete, note).await;
         return Ok(Action::await_change());
+    }
+    // What may only be read by name is in no store until it was asked for.
+    if let Ok(cluster) = Cluster::resolve(manifest, &ctx.config(), &References::unread()) {
+        ctx.stores.ask_for(&cluster, &ctx.client).await;
     }
     let asked = manifest.spec.streams.as_ref().is_some_and(|streams| !streams.is_empty());
     let takedown = Takedown { streams: asked, ..Takedown::of(manifest, ctx) };

@@ -150,6 +150,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     };
     finalizer::keep(manifest, &cluster, ctx).await?;
     report::begun(manifest, ctx).await?;
+    ctx.stores.ask_for(&cluster, &ctx.client).await;
     let mut seen = observe::world(manifest, &cluster, &references, ctx).await;
     let mut outcome = Outcome { problems: unread, ..Outcome::default() };
     let streams_known = outcome.record(streams::look(&cluster, &mut seen, ctx).await);

@@ -78,6 +78,7 @@ pub(super) struct Families {
     pub(super) request_seconds: Family<Upstream, Histogram>,
     pub(super) leading: Gauge,
     pub(super) shards: Gauge,
+    pub(super) missing_rights: Gauge,
     pub(super) configuration_invalid: Gauge,
     pub(super) configuration_loaded: Gauge,
 }
@@ -131,6 +132,10 @@ impl Families {
             leading: own.is("leading", "1 on the operator that acts, 0 on one that waits for the lease"),
             shards: own
                 .is("shards", "Shards of clusters that this operator acts for; undivided, all are one"),
+            missing_rights: own.is(
+                "missing_rights",
+                "Rights that the operator lacks; its log names them once, at the start",
+            ),
             configuration_invalid: own.is(
                 "configuration_invalid",
                 "1 while the configuration is missing or invalid; an earlier one stays in force",

@@ -15,6 +15,7 @@ mod audit;
 mod client_pod;
 mod cluster;
 mod images;
+mod installation;
 mod leaks;
 mod loophole;
 mod manifest;

@@ -1,9 +1,7 @@
 //! An S3-compatible store in the story's namespace, to which archives and dumps go.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::core::GroupVersionKind;
-use kube::{ResourceExt, discovery};
+use kube::api::Api;
 
 use super::cluster::is_ready;
 use super::{Cluster, SETTLED, SOON, Stage, Stop, Told, image, until};
@@ -27,14 +25,7 @@ impl Stage {
     /// When it does not start.
     pub async fn with_object_store(&self) -> Told<ObjectStore<'_>> {
         let objects = OBJECTS.replace("localhost/spilo:1", &image());
-        for object in serde_saphyr::from_multiple::<DynamicObject>(&objects)? {
-            let types = object.types.clone().unwrap_or_default();
-            let kind = GroupVersionKind::try_from(&types)?;
-            let (resource, _) = discovery::pinned_kind(&self.client(), &kind).await?;
-            let api: Api<DynamicObject> = Api::namespaced_with(self.client(), self.namespace(), &resource);
-            let params = PatchParams::apply("e2e").force();
-            api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?;
-        }
+        self.install(&objects).await?;
         let pods: Api<Pod> = self.api();
         until("the object store is ready", SOON, async || match pods.get(STORE).await? {
             pod if is_ready(&pod) => Ok(()),

@@ -116,7 +116,7 @@ fn configurations(port: u16, authority: &Authority, namespace: &str) -> Vec<Valu
 }
 
 /// Applies an object of any kind that needs no look-up of its plural.
-async fn apply(client: &Client, object: &Value) {
+pub(crate) async fn apply(client: &Client, object: &Value) {
     let typed: DynamicObject = serde_json::from_value(object.clone()).unwrap();
     let types = typed.types.clone().unwrap();
     let (group, version) = types.api_version.split_once('/').unwrap_or(("", &types.api_version));
@@ -204,7 +204,7 @@ pub(crate) async fn what_stands_around_is_told_under_the_shipped_rights(client: 
     apply(&client, &quota).await;
     let webhook = Webhook::for_namespace(&client, "small", OperatorConfig::default()).await;
     let reach = Reach { secrets: true, ..Reach::default() };
-    webhook.world.watch(&as_webhook(&client), &reach, &webhook.metrics);
+    webhook.world.watch(&acting_as(&client, ACCOUNT), &reach, &webhook.metrics);
     let kinds = [
         "configmaps",
         "limitranges",
@@ -244,11 +244,11 @@ pub(crate) async fn what_stands_around_is_told_under_the_shipped_rights(client: 
     assert_eq!(told.iter().filter(|line| line.contains("Secret")).count(), 0, "{told:#?}");
 }
 
-/// A client with the rights of the webhook's account and no others.
-fn as_webhook(client: &Client) -> Client {
+/// A client with the rights of an account and no others.
+pub(crate) fn acting_as(client: &Client, account: &'static str) -> Client {
     let client = client.clone();
     let impersonating = tower::service_fn(move |mut request: Request<kube::client::Body>| {
-        request.headers_mut().insert("impersonate-user", ACCOUNT.parse().unwrap());
+        request.headers_mut().insert("impersonate-user", account.parse().unwrap());
         let client = client.clone();
         async move { client.send(request).await }
     });

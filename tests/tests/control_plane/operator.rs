@@ -20,6 +20,7 @@ use operator::events::Events;
 use operator::exec::PodExec;
 use operator::metrics::Metrics;
 use operator::patroni::{BoxError, HttpPort, Patroni};
+use operator::rights::Rights;
 use operator::team::{self, Teams};
 use serde_json::{Value, json};
 use shared::api::Postgresql;
@@ -50,6 +51,18 @@ impl Operator {
         name: &str,
         members: i32,
     ) -> Self {
+        Self::with_rights(client, (client, Rights::default()), config, namespace, name, members).await
+    }
+
+    /// The same with a client that may do less.
+    pub(crate) async fn with_rights(
+        client: &Client,
+        (own, rights): (&Client, Rights),
+        config: OperatorConfig,
+        namespace: &str,
+        name: &str,
+        members: i32,
+    ) -> Self {
         let account = config.kubernetes.pod_service_account_name.clone();
         let scope = Scope {
             namespace: Some(namespace.to_owned()),
@@ -59,12 +72,13 @@ impl Operator {
             role_binding: account,
             infrastructure: Default::default(),
             teams: false,
+            rights: rights.clone(),
         };
-        let (stores, _) = Stores::start(client, &scope);
+        let (stores, _) = Stores::start(own, &scope);
         stores.wait_until_ready().await.unwrap();
         let metrics = Metrics::default();
         let ctx = Context {
-            client: client.clone(),
+            client: own.clone(),
             stores,
             patroni: Patroni::new(patroni(name, members), metrics.clone()),
             teams: Teams::new(team::connect(team::authorities()).unwrap(), metrics.clone()),
@@ -74,10 +88,10 @@ impl Operator {
             known_disks: Default::default(),
             activity: Default::default(),
             watched: None,
-            exec: Arc::new(PodExec::new(client.clone())),
+            exec: Arc::new(PodExec::new(own.clone())),
             upgrades: Default::default(),
             rolling: Default::default(),
-            events: Events::new(client.clone(), None),
+            events: Events::new(own.clone(), None).under(&rights),
             metrics,
             config: watch::channel(Arc::new(config)).1,
             controller_id: None,

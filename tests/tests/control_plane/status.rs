@@ -8,7 +8,6 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::definitions;
 use crate::manifests::{manifest, manifests};
 use crate::takeover::{operator, upstreams_cluster};
 
@@ -32,7 +31,7 @@ pub(crate) async fn upstreams_definition_keeps_the_word_and_nothing_is_written_f
         .await;
     assert_eq!(stored().await.resource_version(), before, "a settled cluster is not written");
 
-    definitions::install(&client).await;
+    tests::control_plane::definitions::install(&client).await.unwrap();
     operator
         .look_until("the status is whole, now that it can be", async || {
             let stored = stored().await;

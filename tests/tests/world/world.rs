@@ -367,5 +367,6 @@ fn scope(config: &OperatorConfig) -> Scope {
         service_account: kubernetes.pod_service_account_name.clone(),
         infrastructure: infrastructure_places(config, OPERATORS),
         teams: false,
+        rights: Default::default(),
     }
 }

@@ -136,7 +136,7 @@ impl<K: Resource<DynamicType = ()> + Kept> Follow<K> {
     }
 
     /// Takes an event: store first, so that whoever looks at the cluster sees it.
-    fn take(&mut self, mut event: Event<K>, writer: &mut Writer<K>) {
+    pub(super) fn take(&mut self, mut event: Event<K>, writer: &mut Writer<K>) {
         if let Some(tell) = &self.departure {
             self.departed(&event, &writer.as_reader(), tell);
         }

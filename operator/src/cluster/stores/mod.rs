@@ -16,6 +16,7 @@ mod dropped;
 mod follow;
 mod role_sources;
 mod trim;
+mod unwatched;
 mod written;
 
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use futures::StreamExt;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{
@@ -40,14 +42,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared::api::{Postgresql, PostgresqlStatus};
+use shared::build::build;
+use shared::cluster::Cluster;
 use shared::labels::{APPLICATION, LOGICAL_BACKUP, POOLER};
+use shared::plan::{self, Kind, ObjectName};
 use tokio::task::JoinSet;
 
+use crate::rights::{Rights, Way};
 pub use changes::Changes;
 pub use departed::Departed;
 use dropped::Dropped;
 use follow::{Follow, Owner};
 pub use role_sources::{RoleSources, infrastructure_places};
+use unwatched::Asked;
 use written::Written;
 
 /// A manifest as it is watched: one that cannot be decoded is an error of its own and stops no watch.
@@ -78,6 +85,8 @@ pub struct Scope {
     pub infrastructure: BTreeSet<(String, String)>,
     /// Whether `PostgresTeam` resources are read.
     pub teams: bool,
+    /// What the operator may do: what may not be watched is read in another way.
+    pub rights: Rights,
 }
 
 impl Scope {
@@ -156,6 +165,8 @@ pub struct Stores {
     watches: Arc<JoinSet<()>>,
     written: Written,
     dropped: Dropped,
+    asked: Asked,
+    rights: Rights,
 }
 
 impl Stores {
@@ -170,23 +181,29 @@ impl Stores {
             .on_departure(move |manifest| noted.note(manifest))
             .spawn(manifests, &mut watches);
         let role_sources = RoleSources::start(client, scope, &manifests, &changes, &mut watches);
-        let mut start =
-            Start { client, scope, changes: &changes, manifests: &manifests, watches: &mut watches };
-        let pods = start.labelled(trim::pod);
+        let mut start = Start {
+            client,
+            scope,
+            changes: &changes,
+            manifests: &manifests,
+            watches: &mut watches,
+            asked: Asked::default(),
+        };
+        let pods = start.labelled(None, trim::pod);
         let stores = Self {
             nodes: start.nodes(&pods),
             pods,
-            stateful_sets: start.labelled(trim::nothing_more),
-            deployments: start.part(Part::Poolers, trim::deployment),
-            cron_jobs: start.part(Part::Backups, trim::cron_job),
-            services: start.part(Part::MembersAndPoolers, trim::nothing_more),
-            endpoints: start.labelled(trim::heartbeat),
-            config_maps: start.labelled(trim::heartbeat),
-            secrets: start.part(Part::MembersAndPoolers, trim::secret),
-            disruption_budgets: start.labelled(trim::disruption_budget),
-            volume_claims: start.labelled(trim::nothing_more),
-            service_accounts: start.named(&scope.service_account),
-            role_bindings: start.named(&scope.role_binding),
+            stateful_sets: start.labelled(Some(Kind::StatefulSet), trim::nothing_more),
+            deployments: start.part(Some(Kind::Deployment), Part::Poolers, trim::deployment),
+            cron_jobs: start.part(Some(Kind::CronJob), Part::Backups, trim::cron_job),
+            services: start.part(Some(Kind::Service), Part::MembersAndPoolers, trim::nothing_more),
+            endpoints: start.labelled(Some(Kind::Endpoints), trim::heartbeat),
+            config_maps: start.labelled(None, trim::heartbeat),
+            secrets: start.part(Some(Kind::Secret), Part::MembersAndPoolers, trim::secret),
+            disruption_budgets: start.labelled(Some(Kind::PodDisruptionBudget), trim::disruption_budget),
+            volume_claims: start.labelled(None, trim::nothing_more),
+            service_accounts: start.named(Kind::ServiceAccount, &scope.service_account),
+            role_bindings: start.named(Kind::RoleBinding, &scope.role_binding),
             manifests: manifests.clone(),
             role_sources,
             departed,
@@ -194,6 +211,8 @@ impl Stores {
             watches: Arc::default(),
             written: Written::default(),
             dropped: Dropped::default(),
+            asked: start.asked,
+            rights: scope.rights.clone(),
         };
         (Self { watches: Arc::new(watches), ..stores }, changes)
     }
@@ -255,6 +274,21 @@ impl Stores {
         self.dropped.forget(uid);
     }
 
+    /// What the operator may do.
+    pub fn rights(&self) -> &Rights {
+        &self.rights
+    }
+
+    /// Looks for the objects of a cluster whose kinds may neither be watched nor listed. Costs nothing otherwise.
+    pub(super) async fn ask_for(&self, cluster: &Cluster, client: &Client) {
+        if self.asked.is_empty() {
+            return;
+        }
+        let objects = plan::objects(&build(cluster));
+        let names: Vec<ObjectName> = objects.into_iter().map(|(name, _)| name).collect();
+        self.asked.ask(&names, client).await;
+    }
+
     /// How many watches are running.
     pub fn watches(&self) -> usize {
         self.watches.len()
@@ -268,26 +302,27 @@ struct Start<'a> {
     changes: &'a Changes,
     manifests: &'a Store<Manifest>,
     watches: &'a mut JoinSet<()>,
+    asked: Asked,
 }
 
 impl Start<'_> {
     /// Watches the objects that carry the labels of members.
-    fn labelled<K>(&mut self, trim: fn(&mut K)) -> Store<K>
+    fn labelled<K>(&mut self, kind: Option<Kind>, trim: fn(&mut K)) -> Store<K>
     where
         K: follow::Kept + DeserializeOwned + Debug + Serialize,
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        self.part(Part::Members, trim)
+        self.part(kind, Part::Members, trim)
     }
 
     /// Watches the objects that carry the labels of a part of the clusters.
-    fn part<K>(&mut self, part: Part, trim: fn(&mut K)) -> Store<K>
+    fn part<K>(&mut self, kind: Option<Kind>, part: Part, trim: fn(&mut K)) -> Store<K>
     where
         K: follow::Kept + DeserializeOwned + Debug + Serialize,
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
         let owner = Owner::Labelled(self.scope.cluster_name_label.clone(), self.manifests.clone());
-        self.follow(self.scope.of(part), trim, owner)
+        self.follow(kind, self.scope.of(part), trim, owner)
     }
 
     /// Watches the nodes, wherever the clusters are. Nobody waits for this store: where the operator may not read nodes,
@@ -299,23 +334,37 @@ impl Start<'_> {
     }
 
     /// Watches the objects of one name, in all watched namespaces.
-    fn named<K>(&mut self, name: &str) -> Store<K>
+    fn named<K>(&mut self, kind: Kind, name: &str) -> Store<K>
     where
         K: follow::Kept + DeserializeOwned + Debug + Serialize,
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        self.follow(config, trim::nothing_more, Owner::Namespace(self.manifests.clone()))
+        self.follow(Some(kind), config, trim::nothing_more, Owner::Namespace(self.manifests.clone()))
     }
 
-    /// Follows a watch.
-    fn follow<K>(&mut self, config: watcher::Config, trim: fn(&mut K), owner: Owner) -> Store<K>
+    /// Follows a watch, or what stands in for it. What may only be read by name is asked for where it has a name that a
+    /// look knows; else its store stays empty.
+    fn follow<K>(
+        &mut self,
+        kind: Option<Kind>,
+        config: watcher::Config,
+        trim: fn(&mut K),
+        owner: Owner,
+    ) -> Store<K>
     where
         K: follow::Kept + DeserializeOwned + Debug + Serialize,
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        let stream = watcher(self.scope.api(self.client), config).default_backoff();
-        Follow::new(trim, trim::digest, owner, self.changes.clone()).spawn(stream, self.watches)
+        let follow = Follow::new(trim, trim::digest, owner, self.changes.clone());
+        let api = self.scope.api(self.client);
+        let stream = match (self.scope.rights.way::<K>(), kind) {
+            (Way::Watch, _) => watcher(api, config).default_backoff().boxed(),
+            (Way::List, _) => unwatched::listed(api, config),
+            (Way::Get, Some(kind)) => return self.asked.store(kind, follow),
+            (Way::Get | Way::Never, _) => unwatched::nothing(),
+        };
+        follow.spawn(stream, self.watches)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::DeserializeGuard;
@@ -21,7 +21,8 @@ use shared::roles::team::Directory;
 use tokio::task::JoinSet;
 
 use super::follow::{Follow, Owner};
-use super::{Changes, Manifest, Scope, trim};
+use super::{Changes, Manifest, Scope, trim, unwatched};
+use crate::rights::Way;
 
 /// How long the start waits for them.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,7 +52,12 @@ impl RoleSources {
         let mut infrastructure = BTreeMap::new();
         for (namespace, name) in &scope.infrastructure {
             let config = || watcher::Config::default().fields(&format!("metadata.name={name}"));
-            let secrets = watcher(Api::namespaced(client.clone(), namespace), config()).default_backoff();
+            let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+            let secrets = match scope.rights.way::<Secret>() {
+                Way::Watch => watcher(secrets, config()).default_backoff().boxed(),
+                // Upstream may get them and no more.
+                Way::List | Way::Get | Way::Never => unwatched::one(secrets, name.clone()),
+            };
             let maps = watcher(Api::namespaced(client.clone(), namespace), config()).default_backoff();
             let secrets = Follow::new(trim::nothing_more, trim::digest, owner(), changes.clone())
                 .optional()

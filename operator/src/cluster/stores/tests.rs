@@ -83,6 +83,7 @@ fn scope() -> Scope {
         role_binding: "postgres-pod".to_owned(),
         infrastructure: BTreeSet::new(),
         teams: false,
+        rights: Default::default(),
     }
 }
 
