@@ -4,6 +4,7 @@
 //! trusts the current authority alone. Pods are listed rather than endpoints: one that has no address yet may have mounted
 //! the Secret as it was before.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,23 +93,30 @@ fn connector(authority: &Certificate) -> Option<TlsConnector> {
     Some(TlsConnector::from(Arc::new(config)))
 }
 
-/// The pod and what is wrong with it, if anything. One that is going away and does not listen any more is no matter.
+/// The pod and what is wrong with it, if anything. One that is going away matters for as long as it listens: while it
+/// drains, API servers still come to it.
 async fn asked(pod: &Pod, port: Option<u16>, tls: &TlsConnector, name: &str) -> Option<String> {
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()?.parse::<IpAddr>().ok());
     let (Some(address), Some(port)) = (address, port) else {
         return Some(format!("{}: has no address yet", pod.name_any()));
     };
-    match tokio::time::timeout(PATIENCE, handshake(address, port, tls, name)).await {
-        Ok(Ok(())) => None,
-        Ok(Err(_)) | Err(_) if pod.metadata.deletion_timestamp.is_some() => None,
-        Ok(Err(error)) => Some(format!("{}: {error}", pod.name_any())),
-        Err(_) => Some(format!("{}: no answer", pod.name_any())),
-    }
+    let is_going = pod.metadata.deletion_timestamp.is_some();
+    let trouble = match in_time(TcpStream::connect((address, port))).await {
+        Err(_) if is_going => return None,
+        Err(error) => error,
+        Ok(stream) => in_time(handshake(stream, tls, name)).await.err()?,
+    };
+    Some(format!("{}: {trouble}", pod.name_any()))
 }
 
-async fn handshake(address: IpAddr, port: u16, tls: &TlsConnector, name: &str) -> std::io::Result<()> {
-    let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
-    let stream = TcpStream::connect((address, port)).await?;
+/// The answer, or that there is none.
+async fn in_time<T>(answer: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(late()))
+}
+
+async fn handshake(stream: TcpStream, tls: &TlsConnector, name: &str) -> io::Result<()> {
+    let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
     tls.connect(name, stream).await.map(drop)
 }
 
@@ -146,6 +154,7 @@ mod tests {
     async fn a_pod_is_behind_while_its_authority_is_another_or_it_has_no_address() {
         use crate::authority::Authority;
         use jiff::{SignedDuration, Timestamp};
+        use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
         let (now, day) = (Timestamp::now(), SignedDuration::from_hours(24));
         let (old, new) = (Authority::create(day, now).unwrap(), Authority::create(day, now).unwrap());
         let port = listen(&old.issue(&["w.ns.svc".to_owned()], day, now).unwrap()).await;
@@ -158,6 +167,14 @@ mod tests {
         let behind = asked(&here, Some(port), &trusting(&new), "w.ns.svc").await.unwrap();
         assert!(behind.starts_with("webhook-1: "), "{behind}");
         assert!(asked(&pod(json!({})), Some(port), &trusting(&old), "w.ns.svc").await.is_some());
+
+        // While it drains it still answers; afterwards it is no matter.
+        let mut going = here.clone();
+        going.metadata.deletion_timestamp = Some(Time(now));
+        assert!(asked(&going, Some(port), &trusting(&new), "w.ns.svc").await.is_some());
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        assert_eq!(asked(&going, Some(silent), &trusting(&new), "w.ns.svc").await, None);
+        assert!(asked(&here, Some(silent), &trusting(&new), "w.ns.svc").await.is_some());
     }
 
     /// A server with this certificate, as a pod would be; its port.

@@ -9,7 +9,6 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -172,9 +171,9 @@ impl Rights {
         self.missing.len()
     }
 
-    /// What is missing of each kind and what that costs, in one text; nothing when nothing is.
+    /// What is missing, with what it costs, in one text; nothing when nothing is.
     pub fn told(&self) -> Option<String> {
-        let mut text = String::new();
+        let mut costs: Vec<(&str, Vec<String>)> = Vec::new();
         for need in NEEDS {
             let is_missing = |verb: &&&str| !self.allow(need.group, need.resource, verb);
             let verbs: Vec<&str> = need.verbs.iter().filter(is_missing).copied().collect();
@@ -182,18 +181,15 @@ impl Rights {
                 continue;
             }
             let dot = if need.group.is_empty() { "" } else { "." };
-            let separator = if text.is_empty() { "" } else { "; " };
-            // Writing to a String does not fail.
-            let _ = write!(
-                text,
-                "{separator}{}{dot}{} ({}): {}",
-                need.resource,
-                need.group,
-                verbs.join(", "),
-                need.without
-            );
+            let kind = format!("{}{dot}{} ({})", need.resource, need.group, verbs.join(", "));
+            match costs.iter_mut().find(|(without, _)| *without == need.without) {
+                Some((_, kinds)) => kinds.push(kind),
+                None => costs.push((need.without, vec![kind])),
+            }
         }
-        (!text.is_empty()).then_some(text)
+        let told: Vec<String> =
+            costs.iter().map(|(without, kinds)| format!("{}: {without}", kinds.join(", "))).collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 }
 

@@ -7,10 +7,14 @@ use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, PostParams};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::{Stage, Stop, Told, from_yaml};
+
+/// How many questions may be under way.
+const MOST_UNDER_WAY: usize = 64;
 
 /// What has come of it so far.
 #[derive(Clone, Debug, Default)]
@@ -92,23 +96,27 @@ impl Reviews {
     }
 }
 
-/// Asks at every tick, whether earlier questions are answered or not. Ticks that a busy machine misses are made up for.
+/// Asks at every tick, whether earlier questions are answered or not, but for `MOST_UNDER_WAY` at most: a machine that
+/// cannot keep up is asked more slowly, and the rate that is told says so. Ticks that are missed are made up for.
 async fn ask_on(
     api: Api<DynamicObject>,
     manifest: DynamicObject,
     verdicts: Arc<Mutex<Verdicts>>,
     every: Duration,
 ) {
+    let places = Arc::new(Semaphore::new(MOST_UNDER_WAY));
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for number in 0_u64.. {
         ticks.tick().await;
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let (api, mut manifest, verdicts) = (api.clone(), manifest.clone(), Arc::clone(&verdicts));
         manifest.metadata.name = Some(format!("{}-{number}", manifest.name_any()));
         tokio::task::spawn(async move {
             let asked = Instant::now();
             let dry = PostParams { dry_run: true, ..PostParams::default() };
             let answer = api.create(&dry, &manifest).await;
+            drop(place);
             let mut verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
             verdicts.took.push(asked.elapsed());
             match answer {

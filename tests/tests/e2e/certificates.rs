@@ -1,5 +1,5 @@
 //! The webhook answers whatever is done to it: its certificates and their authority are replaced, its pods too, and
-//! nobody is refused. `E2E_ROTATIONS` says how often (3; `make soak`: 20), `E2E_REVIEWS` how many reviews a second (200).
+//! nobody is refused. `E2E_ROTATIONS` says how often (3; `make soak`: 20), `E2E_REVIEWS` how many reviews a second (25; `make soak`: 200).
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub(crate) async fn nobody_is_refused_while_authorities_rotate_and_webhooks_are_
 async fn under_load(stage: &Stage, what: &str, act: impl AsyncFnOnce(&Webhook) -> Told) -> Told {
     let webhook = stage.webhook();
     let before = webhook.unanswered().await?;
-    let reviews = stage.reviews(MANIFEST, number("E2E_REVIEWS", 200))?;
+    let reviews = stage.reviews(MANIFEST, number("E2E_REVIEWS", 25))?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let acted = act(&webhook).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -67,7 +67,7 @@ async fn under_load(stage: &Stage, what: &str, act: impl AsyncFnOnce(&Webhook) -
 pub(crate) async fn a_killed_webhook_costs_no_more_than_what_it_was_answering(stage: &Stage) -> Told {
     let webhook = stage.webhook();
     webhook.until_ready().await?;
-    let reviews = stage.reviews(MANIFEST, number("E2E_REVIEWS", 200))?;
+    let reviews = stage.reviews(MANIFEST, number("E2E_REVIEWS", 25))?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     webhook.kill_one().await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
