@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Kept, Role, roles};
+use super::{InVain, Kept, Role, roles};
 
 const SHIPPED: &[&str] = &[
     include_str!("../../../deploy/base/operator/rbac.yaml"),
@@ -94,6 +94,13 @@ const fn kept(
 ) -> Kept {
     Kept { role, group, resources, verbs, why }
 }
+
+/// What is asked for and rightly refused.
+pub const IN_VAIN: &[InVain] = &[InVain {
+    account: "postgres-pod",
+    path: "/api/v1/namespaces/default/endpoints/kubernetes",
+    why: "Patroni looks for more API servers than one; it goes on with the Service, and databases need not know more",
+}];
 
 /// The roles that are shipped, with who has them.
 ///
