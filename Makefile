@@ -3,7 +3,7 @@
 # KUBECONFIG, if set, names the cluster to use; otherwise a local one is brought up (docs/local-cluster.md).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check down images install crds fmt
+.PHONY: help demo test check fleet down images install crds fmt
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -16,6 +16,11 @@ test: ## everything: lints, tests without a cluster, stories on a cluster, the l
 
 check: ## what needs no cluster: format, lints, tests, licences
 	@tests/run lint units
+
+fleet: ## figures of N clusters on a control plane of their own, on loopback (N=200, ARGS for more; docs/fleet.md)
+	@cargo build --locked --release --package operator --bin operator --package tests --bin fleet
+	@target/$$(rustc --print host-tuple)/release/fleet --clusters $(or $(N),200) \
+	  --operator target/$$(rustc --print host-tuple)/release/operator $(ARGS)
 
 down: ## remove the local cluster, or what demo and install put into the one of KUBECONFIG
 	@tests/demo/down.sh

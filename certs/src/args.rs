@@ -15,13 +15,16 @@ pub struct Args {
     pub command: Command,
 }
 
-/// The two things this program does.
+/// The things this program does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Bring Secrets and webhook configurations to where they should be; safe to run at any time.
     Ensure(Target),
     /// Print what is there and what is due, and change nothing.
     Show(Target),
+    /// Replace authority and certificate now, whatever their age, and wait until the old authority is gone: after a key may
+    /// have become known, or to try it out. Nothing is refused meanwhile.
+    Rotate(Rotate),
 }
 
 /// The objects that hold or trust the certificates.
@@ -51,6 +54,23 @@ pub struct Target {
     /// Another DNS name the certificate is valid for; may be repeated.
     #[arg(long, value_name = "NAME")]
     pub dns_name: Vec<String>,
+    /// How many seconds API servers are given to notice a new caBundle.
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub settling_seconds: u16,
+}
+
+/// What to replace, how often, and how long to wait.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Rotate {
+    /// The objects.
+    #[command(flatten)]
+    pub target: Target,
+    /// How often, one rotation after the other.
+    #[arg(long, default_value_t = 1)]
+    pub times: u16,
+    /// How many seconds a rotation may take before it is given up. What is left to do then is done by later runs.
+    #[arg(long, default_value_t = 900)]
+    pub patience_seconds: u32,
 }
 
 impl Target {
@@ -74,6 +94,11 @@ impl Target {
     /// How long a serving certificate is valid.
     pub fn serving_lifetime(&self) -> SignedDuration {
         SignedDuration::from_hours(24 * i64::from(self.lifetime_days))
+    }
+
+    /// How long API servers are given to notice a new caBundle.
+    pub fn settling(&self) -> SignedDuration {
+        SignedDuration::from_secs(i64::from(self.settling_seconds))
     }
 
     /// How long an authority is valid.

@@ -71,11 +71,16 @@ pub fn accepted(leaf: &Certificate, roots: &[Certificate], names: &[String], now
     })
 }
 
-fn verifier(roots: &[Certificate]) -> Option<Arc<WebPkiServerVerifier>> {
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(roots.iter().map(|root| root.der.clone()));
+fn verifier(authorities: &[Certificate]) -> Option<Arc<WebPkiServerVerifier>> {
     let provider: Arc<CryptoProvider> = Arc::new(default_provider());
-    WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build().ok()
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots(authorities)), provider).build().ok()
+}
+
+/// What a client is given that trusts these authorities and no other.
+pub fn roots(authorities: &[Certificate]) -> RootCertStore {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(authorities.iter().map(|authority| authority.der.clone()));
+    store
 }
 
 /// The certificates as one PEM text.

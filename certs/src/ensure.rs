@@ -15,7 +15,8 @@ use crate::args::Target;
 use crate::authority::{Authority, IssueError};
 use crate::certificate::{self, Certificate};
 use crate::publish::{self, AUTHORITIES, CERTIFICATE, Configuration, KEY, PublishError, Stored};
-use crate::rotation::{self, Due, Seen, Serving};
+use crate::replicas;
+use crate::rotation::{self, Due, Seen, Served, Serving};
 
 /// More steps than any run needs; a guard against two jobs that undo each other's work.
 const MOST_STEPS: usize = 6;
@@ -32,10 +33,20 @@ pub enum EnsureError {
     /// The steps do not come to an end.
     #[error("after {MOST_STEPS} steps something is still due: is another job writing the same Secrets?")]
     NoEnd,
+    /// A rotation takes longer than it was given.
+    #[error(
+        "the rotation is not over after {seconds} s, still due: {due:?}; the next run of `certs ensure` goes on"
+    )]
+    Unfinished {
+        /// What it was given.
+        seconds: u32,
+        /// What comes next.
+        due: Due,
+    },
 }
 
 /// Everything that was read in one look.
-struct World {
+pub(crate) struct World {
     authority_secret: Stored,
     serving_secret: Stored,
     authority: Option<Certificate>,
@@ -43,22 +54,24 @@ struct World {
     leaf: Option<Certificate>,
     validating: Vec<Configuration>,
     mutating: Vec<Configuration>,
-    seen: Seen,
+    pub(crate) seen: Seen,
     now: Timestamp,
 }
 
 /// Brings Secrets and webhook configurations to where they should be.
 ///
+/// Returns what was seen in the last look, before the last step.
+///
 /// # Errors
 /// When Kubernetes refuses or a certificate cannot be made; a later run takes up from there.
-pub async fn ensure(client: &Client, target: &Target, now: Timestamp) -> Result<(), EnsureError> {
+pub async fn ensure(client: &Client, target: &Target, now: Timestamp) -> Result<Seen, EnsureError> {
     for _ in 0..MOST_STEPS {
         let world = look(client, target, now).await?;
-        let due = rotation::due(&world.seen, now);
+        let due = rotation::due(&world.seen, target.settling(), now);
         match due {
             Due::Nothing => {
                 info!(secret = target.secret, "nothing is due");
-                return Ok(());
+                return Ok(world.seen);
             }
             Due::NewAuthority => new_authority(client, target, &world).await?,
             Due::PublishAuthority => {
@@ -73,7 +86,7 @@ pub async fn ensure(client: &Client, target: &Target, now: Timestamp) -> Result<
         }
         info!(step = ?due, secret = target.secret, "step taken");
         if due == Due::Trust {
-            return Ok(());
+            return Ok(world.seen);
         }
     }
     Err(EnsureError::NoEnd)
@@ -98,7 +111,7 @@ pub async fn show(client: &Client, target: &Target, now: Timestamp) -> Result<St
             let _ = writeln!(text, "{kind:<10} {} {state}", configuration.name);
         }
     }
-    let _ = write!(text, "{:<10} {:?}", "due", rotation::due(&world.seen, now));
+    let _ = write!(text, "{:<10} {:?}", "due", rotation::due(&world.seen, target.settling(), now));
     Ok(text)
 }
 
@@ -117,7 +130,8 @@ fn describe(text: &mut String, what: &str, certificate: Option<&Certificate>) {
     };
 }
 
-async fn look(client: &Client, target: &Target, now: Timestamp) -> Result<World, EnsureError> {
+/// Reads everything; the pods are asked only when it matters what they serve.
+pub(crate) async fn look(client: &Client, target: &Target, now: Timestamp) -> Result<World, EnsureError> {
     let authority_secret =
         publish::read_secret(client, &target.namespace, &target.authority_secret()).await?;
     let serving_secret = publish::read_secret(client, &target.namespace, &target.secret).await?;
@@ -131,7 +145,12 @@ async fn look(client: &Client, target: &Target, now: Timestamp) -> Result<World,
         let read = publish::read_configuration::<MutatingWebhookConfiguration>(client, name);
         mutating.push(read.await?);
     }
-    Ok(understand(target, now, (authority_secret, serving_secret), (validating, mutating)))
+    let mut world = understand(target, now, (authority_secret, serving_secret), (validating, mutating));
+    let is_introduced = world.seen.predecessors > 0 && world.seen.serving.is_some_and(|leaf| leaf.by_current);
+    if let Some(authority) = world.authority.as_ref().filter(|_| is_introduced) {
+        world.seen.served = replicas::served(client, target, authority).await;
+    }
+    Ok(world)
 }
 
 /// Turns what was read into what `rotation` decides on.
@@ -161,6 +180,7 @@ fn understand(
         predecessors: bundle.iter().filter(|other| Some(*other) != authority.as_ref()).count(),
         serving,
         trusted: validating.iter().chain(&mutating).all(trusts),
+        served: Served::Unknown,
     };
     World { authority_secret, serving_secret, authority, bundle, leaf, validating, mutating, seen, now }
 }
@@ -172,7 +192,12 @@ fn bundle_with_current(world: &World) -> Vec<Certificate> {
     world.authority.iter().chain(needed).cloned().collect()
 }
 
-async fn new_authority(client: &Client, target: &Target, world: &World) -> Result<(), EnsureError> {
+/// Makes an authority that nobody trusts yet, and stores it.
+pub(crate) async fn new_authority(
+    client: &Client,
+    target: &Target,
+    world: &World,
+) -> Result<(), EnsureError> {
     let authority = Authority::create(target.authority_lifetime(), world.now)?;
     let certificate = authority.certificate.as_bytes();
     let data = [(CERTIFICATE, certificate), (KEY, authority.key.as_bytes()), (AUTHORITIES, certificate)];

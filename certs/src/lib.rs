@@ -7,8 +7,10 @@
 //!            certificate   what a certificate says          (pure)
 //!            authority     make an authority, make a leaf   (pure but for randomness)
 //!            rotation      what is due, given what is seen  (pure)
+//!            replicas      what the pods serve               (handshakes)
 //!            publish       Secrets and caBundles: look, act (Kubernetes)
 //!            ensure        look, take one step, look again
+//!            rotate        a rotation on demand, from beginning to end
 //! ```
 
 pub mod args;
@@ -16,4 +18,6 @@ pub mod authority;
 pub mod certificate;
 pub mod ensure;
 pub mod publish;
+pub mod replicas;
+pub mod rotate;
 pub mod rotation;

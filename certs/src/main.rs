@@ -1,4 +1,4 @@
-//! `certs ensure` and `certs show`.
+//! `certs ensure`, `certs show` and `certs rotate`.
 
 use std::error::Error;
 use std::io::IsTerminal;
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use certs::args::{Args, Command};
 use certs::ensure::{self, EnsureError};
 use certs::publish::PublishError;
+use certs::rotate;
 use clap::Parser;
 use jiff::Timestamp;
 use kube::Client;
@@ -29,11 +30,12 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), EnsureError> {
     let client = Client::try_default().await.map_err(PublishError::Connect)?;
     match command {
-        Command::Ensure(target) => ensure::ensure(&client, &target, Timestamp::now()).await,
+        Command::Ensure(target) => ensure::ensure(&client, &target, Timestamp::now()).await.map(drop),
         Command::Show(target) => {
             println!("{}", ensure::show(&client, &target, Timestamp::now()).await?);
             Ok(())
         }
+        Command::Rotate(rotate) => rotate::rotate(&client, &rotate, Timestamp::now).await,
     }
 }
 

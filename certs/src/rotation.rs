@@ -10,14 +10,15 @@
 //!  B                  A+B,  leaf by A       A                    Trust                   ┘
 //!  B                  A+B,  leaf by A       A+B                  wait SETTLING, then     ┐ phase 2
 //!                                                                NewServing              ┘
-//!  B                  A+B,  leaf by B       A+B                  wait SERVED_AFTER, then ┐
+//!  B                  A+B,  leaf by B       A+B                  until every pod serves  ┐
+//!                                                                a leaf by B, then       │
 //!                                                                DropOldAuthorities      │ phase 3
 //!  B                  B,    leaf by B       A+B                  Trust                   ┘
 //!  B                  B,    leaf by B       B                    Nothing
 //! ```
 //!
-//! The two waits are longer than a run, and a run ends with `Trust`: one phase per run. Where nothing usable is served there is
-//! nobody to wait for, and the first run goes all the way.
+//! A run ends with `Trust` and waits for nothing: one phase per run. Where nothing usable is served there is nobody to
+//! wait for, and the first run goes all the way. Where the pods cannot be asked what they serve, `SERVED_AFTER` has to do.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -27,8 +28,8 @@ pub const BACKDATED: SignedDuration = SignedDuration::from_mins(5);
 /// How long API servers are given to notice a new caBundle. They watch it: seconds; this is a wide margin.
 pub const SETTLING: SignedDuration = SignedDuration::from_mins(2);
 
-/// After this every replica serves a new leaf: the kubelet refreshes a mounted Secret within about two minutes, the
-/// webhook looks every ten seconds. An old authority costs nothing, so the margin is generous.
+/// After this every replica serves a new leaf, where nobody can be asked: the kubelet refreshes a mounted Secret within
+/// about two minutes, the webhook looks every ten seconds. An old authority costs nothing, so the margin is generous.
 pub const SERVED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// From when until when a certificate is valid.
@@ -71,7 +72,18 @@ pub struct Serving {
     pub by_current: bool,
 }
 
-/// What was seen in the two Secrets and the webhook configurations.
+/// Whether the webhook's pods serve what the current authority vouches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// They could not be asked.
+    Unknown,
+    /// At least one does not, or gave no answer.
+    NotByAll,
+    /// Every one of them does.
+    ByAll,
+}
+
+/// What was seen in the two Secrets, the webhook configurations and the webhook's pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// The current authority: the newest, the one whose key we hold. `None` when absent or unreadable.
@@ -84,6 +96,26 @@ pub struct Seen {
     pub serving: Option<Serving>,
     /// Whether every webhook configuration carries exactly the published bundle.
     pub trusted: bool,
+    /// What the pods serve.
+    pub served: Served,
+}
+
+impl Seen {
+    /// Whether no rotation is under way.
+    pub fn at_rest(&self) -> bool {
+        let by_current = self.serving.is_some_and(|serving| serving.by_current);
+        self.authority.is_some() && by_current && self.published && self.trusted && self.predecessors == 0
+    }
+
+    /// Whether an old authority is needed by nobody any more.
+    fn may_drop(&self, serving: &Serving, settling: SignedDuration, now: Timestamp) -> bool {
+        let after = match self.served {
+            Served::ByAll => settling,
+            Served::Unknown => SERVED_AFTER,
+            Served::NotByAll => return false,
+        };
+        self.predecessors > 0 && now >= serving.validity.made() + after
+    }
 }
 
 /// The one thing to do next.
@@ -103,8 +135,8 @@ pub enum Due {
     DropOldAuthorities,
 }
 
-/// What to do next, given what is seen at `now`.
-pub fn due(seen: &Seen, now: Timestamp) -> Due {
+/// What to do next, given what is seen at `now`. API servers get the time `settling` to notice a new caBundle.
+pub fn due(seen: &Seen, settling: SignedDuration, now: Timestamp) -> Due {
     let Some(authority) = seen.authority.filter(|authority| !authority.expired(now)) else {
         return Due::NewAuthority;
     };
@@ -116,9 +148,9 @@ pub fn due(seen: &Seen, now: Timestamp) -> Due {
         return Due::Trust;
     }
     if !serving.by_current {
-        return if now >= authority.made() + SETTLING { Due::NewServing } else { Due::Nothing };
+        return if now >= authority.made() + settling { Due::NewServing } else { Due::Nothing };
     }
-    if seen.predecessors > 0 && now >= serving.validity.made() + SERVED_AFTER {
+    if seen.may_drop(&serving, settling, now) {
         return Due::DropOldAuthorities;
     }
     if serving.validity.due(now) {
@@ -152,6 +184,7 @@ mod tests {
             predecessors: 0,
             serving: Some(Serving { validity: lasting(start(), 90), by_current: true }),
             trusted: true,
+            served: Served::Unknown,
         }
     }
 
@@ -170,15 +203,21 @@ mod tests {
     }
 
     fn assert_due(name: &str, seen: Seen, now: Timestamp, expected: Due) {
-        assert_eq!(due(&seen, now), expected, "{name}");
+        assert_eq!(due(&seen, SETTLING, now), expected, "{name}");
     }
 
     #[test]
     fn what_is_missing_or_old_is_made_anew() {
         let soon = start() + HOUR * 3;
         let late = start() + DAY * 241;
-        let empty =
-            Seen { authority: None, published: false, predecessors: 0, serving: None, trusted: false };
+        let empty = Seen {
+            authority: None,
+            published: false,
+            predecessors: 0,
+            serving: None,
+            trusted: false,
+            served: Served::Unknown,
+        };
         let unserved = Seen { authority: settled().authority, ..empty };
         let lost = Seen { authority: None, ..settled() };
         let unusable = Seen { serving: None, ..settled() };
@@ -215,11 +254,24 @@ mod tests {
     #[test]
     fn the_old_authority_stays_until_every_replica_serves_the_new_leaf() {
         let seen = Seen { predecessors: 1, serving: served_by(true, start()), ..settled() };
-        assert_eq!(
-            due(&seen, start() + BACKDATED + SERVED_AFTER - SignedDuration::from_secs(1)),
-            Due::Nothing
-        );
-        assert_eq!(due(&seen, start() + BACKDATED + SERVED_AFTER), Due::DropOldAuthorities);
+        let second = SignedDuration::from_secs(1);
+        let (asked, later) = (start() + BACKDATED + SETTLING, start() + BACKDATED + SERVED_AFTER);
+        assert_due("nobody could be asked", seen, later - second, Due::Nothing);
+        assert_due("nobody could be asked, for an hour", seen, later, Due::DropOldAuthorities);
+        let by_all = Seen { served: Served::ByAll, ..seen };
+        assert_due("all serve it", by_all, asked, Due::DropOldAuthorities);
+        assert_due("all serve it, a moment after it was made", by_all, asked - second, Due::Nothing);
+        let behind = Seen { served: Served::NotByAll, ..seen };
+        assert_due("one of them is behind for a month", behind, start() + DAY * 30, Due::Nothing);
+        assert_due("and a leaf is renewed all the same", behind, start() + DAY * 60, Due::NewServing);
+    }
+
+    #[test]
+    fn nothing_is_at_rest_while_two_authorities_are_trusted() {
+        assert!(settled().at_rest());
+        assert!(!Seen { predecessors: 1, ..settled() }.at_rest());
+        assert!(!Seen { trusted: false, ..settled() }.at_rest());
+        assert!(!Seen { serving: served_by(false, start()), ..settled() }.at_rest());
     }
 
     #[test]
@@ -230,6 +282,6 @@ mod tests {
             serving: served_by(true, now - SignedDuration::from_mins(1)),
             ..settled()
         };
-        assert_eq!(due(&seen, now), Due::Nothing);
+        assert_due("still being introduced", seen, now, Due::Nothing);
     }
 }

@@ -124,6 +124,7 @@ fn target() -> Target {
         mutating_webhook_configuration: vec!["c".to_owned()],
         lifetime_days: 30,
         dns_name: Vec::new(),
+        settling_seconds: 120,
     }
 }
 

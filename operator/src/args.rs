@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use shared::config::Environment;
 
+use crate::config::Source;
+
 /// Keeps PostgreSQL clusters as their manifests say.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "operator", version, about, args_conflicts_with_subcommands = true)]
@@ -24,6 +26,57 @@ pub enum Command {
     Run(Box<Args>),
     /// Print the objects that manifests become, with no cluster.
     Render(Render),
+    /// Tell what taking over the clusters of Zalando's operator would change. Ends with 1 if something needs attention.
+    Adopt(Adopt),
+}
+
+/// What to look at before a switch.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Adopt {
+    /// Look and change nothing; there is no other way, because taking over is what the running operator does.
+    #[arg(long, required = true)]
+    pub check: bool,
+    /// Read YAML files from this folder, as `kubectl get --output yaml` writes them, instead of a cluster.
+    #[arg(long, value_name = "FOLDER")]
+    pub from: Option<PathBuf>,
+    /// Also tell which rights this service account lacks, as `namespace:name`.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub service_account: Option<String>,
+    /// Where to look, and by which configuration.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Where the configuration and the clusters are. The same names as those of `run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Place {
+    /// Read the configuration from this `OperatorConfiguration` in the operator's namespace.
+    #[arg(long, env = "POSTGRES_OPERATOR_CONFIGURATION_OBJECT")]
+    pub configuration_object: Option<String>,
+    /// Read the configuration from this ConfigMap, `[namespace/]name`. Not looked at where an object is named.
+    #[arg(long, env = "CONFIG_MAP_NAME")]
+    pub config_map: Option<String>,
+    /// The operator's own namespace.
+    #[arg(long, env = "OPERATOR_NAMESPACE", default_value = "default")]
+    pub namespace: String,
+    /// The namespace whose manifests are served, `*` for all. Wins over the configuration.
+    #[arg(long, env = "WATCHED_NAMESPACE")]
+    pub watched_namespace: Option<String>,
+    /// Serve only manifests whose annotation `acid.zalan.do/controller` holds this.
+    #[arg(long, env = "CONTROLLER_ID")]
+    pub controller_id: Option<String>,
+}
+
+impl Place {
+    /// Where the configuration is.
+    pub fn source(&self) -> Source {
+        Source::named(&self.configuration_object, &self.config_map, &self.namespace)
+    }
+
+    /// What overrides the configuration.
+    pub fn overrides(&self) -> Environment {
+        Environment { watched_namespace: self.watched_namespace.clone(), ..Environment::default() }
+    }
 }
 
 /// What to print.
@@ -71,15 +124,26 @@ pub struct Args {
     /// Wait for the lease before acting; off for an operator that is known to be alone.
     #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_election: bool,
-    /// Who we are in the lease: the pod's name.
-    #[arg(long, env = "POD_NAME", default_value = "operator")]
-    pub identity: String,
+    /// The lease, in the operator's own namespace. Operators that share the namespace and not the work need one each.
+    #[arg(long, env = "LEASE_NAME", default_value = "postgres-operator")]
+    pub lease: String,
+    /// Divide the clusters into so many shards; the operators that run share them. All must be told the same number.
+    #[arg(long, env = "SHARDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub shards: u32,
+    /// Who we are in the lease, different for each process: the pod's name. Without one a name is drawn.
+    #[arg(long, env = "POD_NAME")]
+    pub identity: Option<String>,
     /// API key of the deprecated Scalyr sidecar.
     #[arg(long, env = "SCALYR_API_KEY", hide = true, hide_env_values = true)]
     pub scalyr_api_key: Option<String>,
 }
 
 impl Args {
+    /// Who we are, where we were told.
+    pub fn identity(&self) -> Option<String> {
+        self.identity.clone().filter(|identity| !identity.is_empty())
+    }
+
     /// What overrides the configuration, whatever it says.
     pub fn overrides(&self) -> Environment {
         Environment {
@@ -113,6 +177,16 @@ mod tests {
             panic!("not run")
         };
         assert_eq!(run.namespace, "pg");
+    }
+
+    #[test]
+    fn adopt_only_checks_and_says_so() {
+        let line =
+            parsed(&["operator", "adopt", "--check", "--from", "dump", "--config-map", "zalando/operator"]);
+        let Some(Command::Adopt(adopt)) = line.command else { panic!("not adopt") };
+        assert_eq!(adopt.place.source(), Source::ConfigMap("zalando".into(), "operator".into()));
+        let error = CommandLine::try_parse_from(["operator", "adopt"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
     }
 
     #[test]

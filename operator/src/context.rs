@@ -14,6 +14,7 @@ use crate::database::Database;
 use crate::disks::Disks;
 use crate::events::Events;
 use crate::exec::Exec;
+use crate::leader::Mandate;
 use crate::metrics::Metrics;
 use crate::patroni::Patroni;
 use crate::rolling::Places;
@@ -53,6 +54,8 @@ pub struct Context {
     pub activity: Activity,
     /// Which clusters are being updated.
     pub rolling: Places,
+    /// Which clusters this process may act for at the moment.
+    pub mandate: Mandate,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<OperatorConfig>>,
     /// Which clusters are ours, where several operators share a Kubernetes: those whose annotation holds this.

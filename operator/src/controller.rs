@@ -1,9 +1,10 @@
-//! When a cluster is looked at: when its manifest or one of its objects changes, when the configuration does, and from
-//! time to time.
+//! When a cluster is looked at: when its manifest or one of its objects changes, when the configuration does, when it becomes
+//! ours, and from time to time.
 //!
 //! Nobody waits for anybody: as many clusters are in flight as `workers` allows, and each is looked at by one reconcile
 //! at a time.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub async fn run(ctx: Context, changes: Changes, stop: impl Future<Output = ()> 
     let concurrency = u16::try_from(config.general.workers).unwrap_or(u16::MAX);
     let manifests = ctx.stores.manifests.clone();
     let all_on_configuration = every_cluster_on(ctx.config.clone(), changes.clone(), manifests.clone());
+    let begins = begin_with_shards(ctx.clone(), changes.clone());
     let (stored, metrics) = (manifests.clone(), ctx.metrics.clone());
     let queued = move |cluster: &ClusterRef| {
         if stored.get(cluster).is_some() {
@@ -36,7 +38,6 @@ pub async fn run(ctx: Context, changes: Changes, stop: impl Future<Output = ()> 
     };
     let triggers =
         changes.into_stream().inspect(queued).take_until(stop).map(Ok::<_, std::convert::Infallible>);
-    departed::resume(&ctx);
     let ctx = Arc::new(ctx);
     let takedowns = take_down_departed(Arc::clone(&ctx));
     let looks = applier(
@@ -50,7 +51,29 @@ pub async fn run(ctx: Context, changes: Changes, stop: impl Future<Output = ()> 
     tokio::select! {
         () = looks.for_each(async |_| {}) => {}
         () = all_on_configuration => {}
+        () = begins => {}
         () = takedowns => {}
+    }
+}
+
+/// Looks at every cluster of a shard as soon as the shard is ours; without shards, once. Does not end.
+async fn begin_with_shards(ctx: Context, changes: Changes) {
+    let mut held = ctx.mandate.held();
+    let mut before = BTreeSet::new();
+    loop {
+        let now = held.borrow_and_update().clone();
+        let gained: BTreeSet<u32> = now.difference(&before).copied().collect();
+        if !gained.is_empty() {
+            let is_new = |cluster: &ClusterRef| gained.contains(&ctx.mandate.shard_of(cluster));
+            departed::resume(&ctx, is_new);
+            let manifests = ctx.stores.manifests.state();
+            let clusters = manifests.iter().map(|manifest| ClusterRef::from_obj(manifest.as_ref()));
+            clusters.filter(is_new).for_each(|cluster| changes.push(cluster));
+        }
+        before = now;
+        if held.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -14,6 +14,10 @@ const COMPONENT: &str = "postgres-operator";
 /// The API server refuses longer notes.
 const MAX_NOTE: usize = 1024;
 
+/// The API server refuses longer actions. Events of one reason and action are counted as one, which keeps the first note:
+/// the action is what the note says, or of an upgrade only its beginning would be told.
+const MAX_ACTION: usize = 128;
+
 /// Why an event is written: a fixed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -44,6 +48,22 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 12] = [
+        Self::Create,
+        Self::Endpoints,
+        Self::Services,
+        Self::Secrets,
+        Self::StatefulSet,
+        Self::Update,
+        Self::Sync,
+        Self::Switchover,
+        Self::Delete,
+        Self::ResourceLimits,
+        Self::MajorVersionUpgrade,
+        Self::Invalid,
+    ];
+
     /// The reason as it stands in the event.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -90,8 +110,8 @@ impl Events {
         let event = Event {
             type_,
             reason: reason.as_str().to_owned(),
-            note: Some(bounded(note)),
-            action: reason.as_str().to_owned(),
+            action: bounded(note.clone(), MAX_ACTION),
+            note: Some(bounded(note, MAX_NOTE)),
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, about).await {
@@ -100,14 +120,13 @@ impl Events {
     }
 }
 
-/// The note, cut at the length that the API server takes.
-fn bounded(mut note: String) -> String {
-    if note.len() > MAX_NOTE {
-        let end = (0..=MAX_NOTE - '…'.len_utf8()).rev().find(|at| note.is_char_boundary(*at)).unwrap_or(0);
-        note.truncate(end);
-        note.push('…');
+/// The text, cut at the length that the API server takes.
+fn bounded(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most.saturating_sub('…'.len_utf8())));
+        text.push('…');
     }
-    note
+    text
 }
 
 #[cfg(test)]
@@ -116,9 +135,9 @@ mod tests {
 
     #[test]
     fn a_long_note_is_cut_between_two_characters() {
-        let note = bounded("ä".repeat(MAX_NOTE));
+        let note = bounded("ä".repeat(MAX_NOTE), MAX_NOTE);
         assert!(note.len() <= MAX_NOTE, "{}", note.len());
         assert!(note.ends_with('…'));
-        assert_eq!(bounded("short".to_owned()), "short");
+        assert_eq!(bounded("short".to_owned(), MAX_ACTION), "short");
     }
 }

@@ -1,9 +1,10 @@
 //! Reading and changing the world: the shell around the decisions of `shared`.
 //!
-//! In reading order: `controller` decides when a cluster is looked at, `cluster` looks at it, the rest are the ports
+//! In reading order: `service` starts everything, `controller` decides when a cluster is looked at, `cluster` looks at it, the rest are the ports
 //! through which it reads and writes.
 
 pub mod activity;
+pub mod adopt;
 pub mod args;
 pub mod config;
 pub mod context;
@@ -23,4 +24,5 @@ pub mod leader;
 pub mod metrics;
 pub mod render;
 pub mod rolling;
+pub mod service;
 pub mod telemetry;

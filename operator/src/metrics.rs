@@ -163,9 +163,14 @@ impl Metrics {
         self.families.request_seconds.get_or_create(&Upstream { to }).observe(took.as_secs_f64());
     }
 
-    /// Whether this operator is the one that acts.
+    /// Whether this operator is one that acts.
     pub fn leads(&self, leading: bool) {
         self.families.leading.set(i64::from(leading));
+    }
+
+    /// This operator acts for so many shards of clusters; without sharding all clusters are one.
+    pub fn holds(&self, shards: usize) {
+        self.families.shards.set(i64::try_from(shards).unwrap_or(i64::MAX));
     }
 
     /// So many clusters had no manifest when this operator began to act.
@@ -173,7 +178,7 @@ impl Metrics {
         self.families.without_manifest.set(count(clusters));
     }
 
-    /// A configuration was read: taken over, or refused.
+    /// A configuration was read: taken over, or refused. Or there is none.
     pub fn configured(&self, valid: bool, now: Timestamp) {
         self.families.configuration_invalid.set(i64::from(!valid));
         if valid {

@@ -6,10 +6,12 @@
 
 #[path = "../tests/cases/mod.rs"]
 mod cases;
+mod manifests;
 #[path = "../tests/stored/mod.rs"]
 mod stored;
 
 use divan::{Bencher, black_box};
+use manifests::{MANIFESTS, written};
 use shared::api::Postgresql;
 use shared::build::build;
 use shared::cluster::{Cluster, References};
@@ -17,8 +19,9 @@ use shared::config::OperatorConfig;
 use shared::plan;
 use stored::stored;
 
-/// The largest manifest of the golden cases, and the configuration that sets most.
-const MANIFESTS: &[&str] = &["minimal", "sidecars", "complete"];
+/// As in the operator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     divan::main();
@@ -34,29 +37,6 @@ fn manifest(name: &str) -> Postgresql {
     manifest.metadata.uid = Some("42".into());
     manifest.metadata.namespace = Some("default".into());
     manifest
-}
-
-/// A golden manifest; `complete` is all that can stand in one cluster together, of several of them.
-fn written(name: &str) -> Postgresql {
-    let read = cases::manifest;
-    if name != "complete" {
-        return read(name);
-    }
-    let mut whole = read("sidecars");
-    let (users, patroni, resources) = (read("users").spec, read("patroni").spec, read("resources").spec);
-    let (parameters, placement, tls) = (read("parameters").spec, read("placement").spec, read("tls").spec);
-    let (pooler, backup, env) = (read("pooler-both").spec, read("logical-backup").spec, read("env").spec);
-    let spec = &mut whole.spec;
-    (spec.users, spec.databases) = (users.users, users.databases);
-    (spec.patroni, spec.resources) = (patroni.patroni, resources.resources);
-    spec.postgresql = parameters.postgresql;
-    (spec.node_affinity, spec.tolerations) = (placement.node_affinity, placement.tolerations);
-    (spec.tls, spec.spilo_fs_group) = (tls.tls, Some(103));
-    (spec.connection_pooler, spec.enable_connection_pooler) = (pooler.connection_pooler, Some(true));
-    (spec.enable_logical_backup, spec.logical_backup_schedule) = (Some(true), backup.logical_backup_schedule);
-    (spec.env, spec.env_from) = (env.env, env.env_from);
-    whole.metadata.annotations = read("metadata").metadata.annotations;
-    whole
 }
 
 fn resolved(manifest: &Postgresql, config: &OperatorConfig) -> Cluster {

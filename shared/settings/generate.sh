@@ -13,7 +13,8 @@
 # is started in single-user mode: no port, no socket, nothing that could meet another server.
 #
 # Columns: name, type, unit, least, most, words (as pg_settings shows them), also (words PostgreSQL takes but does not
-# show, found by trying), context. A list of words is separated by `|`.
+# show, found by trying), boot (the value of a setting that needs a restart where nobody asks for one; not of texts),
+# context. A list of words is separated by `|`.
 set -eu
 
 root=${1:-/}
@@ -74,11 +75,11 @@ for bin in "$root"/usr/lib/postgresql/*/bin; do
     single >"$work/log" 2>&1 <<SQL
 CREATE TEMP TABLE taken (setting text, word text)
 COPY taken FROM '$data/taken' CSV
-COPY (SELECT name, vartype, unit, min_val, max_val, array_to_string(enumvals, '|'), (SELECT string_agg(word, '|' ORDER BY word COLLATE "C") FROM taken WHERE setting = name AND word <> ALL (enumvals)), context FROM pg_settings ORDER BY name COLLATE "C") TO '$data/settings' CSV
+COPY (SELECT name, vartype, unit, min_val, max_val, array_to_string(enumvals, '|'), (SELECT string_agg(word, '|' ORDER BY word COLLATE "C") FROM taken WHERE setting = name AND word <> ALL (enumvals)), CASE WHEN context = 'postmaster' AND vartype <> 'string' THEN boot_val END, context FROM pg_settings ORDER BY name COLLATE "C") TO '$data/settings' CSV
 SQL
     [ -s "$work/data/settings" ] || { cat "$work/log" >&2; exit 1; }
     {
-        echo "# PostgreSQL $major, by generate.sh: name,type,unit,least,most,words,also,context"
+        echo "# PostgreSQL $major, by generate.sh: name,type,unit,least,most,words,also,boot,context"
         with_build_options <"$work/data/settings"
     } >"$here/pg$major.csv"
     echo "pg$major.csv: $(grep -vc '^#' "$here/pg$major.csv") settings of $(in_root "$inside/postgres" --version)"

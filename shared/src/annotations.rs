@@ -15,7 +15,8 @@ pub const FINGERPRINT: &str = "postgres-operator.acid.zalan.do/fingerprint";
 pub const APPLIED: &str = "postgres-operator.acid.zalan.do/applied";
 /// On the StatefulSet: the keys of Patroni's store that we have set, so that one we no longer want is removed.
 pub const PATRONI_KEYS: &str = "postgres-operator.acid.zalan.do/patroni-keys";
-/// On a manifest: a major upgrade was begun, to which version and when. Gone when it is over.
+/// On a manifest: a major upgrade was begun, to which version, when and in which pod (`observed::Attempt`). Gone when it
+/// is over.
 pub const UPGRADE_BEGUN: &str = "postgres-operator.acid.zalan.do/major-upgrade";
 /// On a manifest: when a major upgrade failed. None is tried again until it is taken away (upstream's name).
 pub const UPGRADE_FAILED: &str = "last-major-upgrade-failure";
@@ -29,6 +30,8 @@ pub const CLUSTER: &str = "postgres-operator.acid.zalan.do/cluster";
 pub const DELETED: &str = "postgres-operator.acid.zalan.do/deleted";
 /// On a manifest: which operator handles it, where several share a Kubernetes.
 pub const CONTROLLER: &str = "acid.zalan.do/controller";
+/// On the Lease of a shard of clusters: the operator that has too few and would like to have this one.
+pub const SHARD_ASKED_FOR_BY: &str = "postgres-operator.acid.zalan.do/asked-for-by";
 /// On the operator's configuration: keys, separated by commas, that shall change although clusters break.
 pub const INSIST: &str = "acid.zalan.do/insist";
 /// On a load balancer's Service: the names that external-dns publishes.

@@ -5,6 +5,8 @@
 //! written: a stored copy would keep a later change of the configuration from reaching the cluster. Nothing inside a
 //! list is touched either, since Argo CD takes a list it applied for exactly what must be there.
 
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::{Value, json};
 
 /// One default: the key that is added to each object at `parent` that lacks it, when `when` holds for that object.
@@ -68,25 +70,40 @@ const PROBE: &[&str] = &["spec", "livenessProbe"];
 
 /// Adds every default that is absent. Never changes or removes what is there.
 pub fn write(manifest: &mut Value) {
-    for default in DEFAULTS {
-        add(manifest, default.parent, default);
-    }
+    // An addition leads to an object that is there, so nothing can go wrong.
+    drop(json_patch::patch(manifest, &absent(manifest)));
 }
 
-/// Adds `default` to each object that `way` leads to.
-fn add(value: &mut Value, way: &[&str], default: &Default) {
+/// Every default that is absent, as an addition to the manifest.
+pub fn absent(manifest: &Value) -> Patch {
+    let mut additions = Vec::new();
+    for default in DEFAULTS {
+        look(manifest, default.parent, default, &mut PointerBuf::new(), &mut additions);
+    }
+    Patch(additions)
+}
+
+/// Notes `default` for each object that `way` leads to from the value at `place`.
+fn look(
+    value: &Value,
+    way: &[&str],
+    default: &Default,
+    place: &mut PointerBuf,
+    additions: &mut Vec<PatchOperation>,
+) {
+    let Some(object) = value.as_object() else { return };
     let Some((step, rest)) = way.split_first() else {
-        let wanted = (default.when)(value);
-        if let Some(object) =
-            value.as_object_mut().filter(|object| wanted && !object.contains_key(default.key))
-        {
-            object.insert(default.key.to_owned(), (default.value)());
+        if !object.contains_key(default.key) && (default.when)(value) {
+            let path = place.with_trailing_token(default.key);
+            additions.push(PatchOperation::Add(AddOperation { path, value: (default.value)() }));
         }
         return;
     };
-    let Some(object) = value.as_object_mut() else { return };
-    for (_, inner) in object.iter_mut().filter(|(key, _)| *step == "*" || key == step) {
-        add(inner, rest, default);
+    let steps = object.iter().filter(|(key, _)| *step == "*" || key == step);
+    for (key, inner) in steps {
+        place.push_back(key.as_str());
+        look(inner, rest, default, place, additions);
+        place.pop_back();
     }
 }
 

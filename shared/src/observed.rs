@@ -3,6 +3,7 @@
 //! Filled by the operator from its stores and from Patroni, never from memory. Nothing here is a wish.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use crate::patroni::{AppliedKeys, Members};
 use crate::plan::pod_template::Fingerprint;
+use crate::version::PostgresVersion;
 
 /// The world around one cluster.
 #[derive(Clone, Debug, Default)]
@@ -117,9 +119,70 @@ pub struct UpgradeView {
     /// This operator is at it.
     pub in_progress: bool,
     /// One was begun, by whomever, and its end was not noted.
-    pub begun: bool,
+    pub begun: Option<BegunUpgrade>,
     /// When the last one failed.
     pub failed: Option<String>,
+}
+
+/// An upgrade that was begun, and what its pod knows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BegunUpgrade {
+    /// What stands on the manifest.
+    pub attempt: Attempt,
+    /// What has become of its script.
+    pub script: Script,
+}
+
+/// An attempt at a major upgrade, as it is noted on the manifest before it begins: `17 2026-01-01T00:00:00Z demo-0`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The version.
+    pub to: PostgresVersion,
+    /// Since when.
+    pub since: Timestamp,
+    /// The pod in which the script runs.
+    pub pod: String,
+}
+
+impl Attempt {
+    /// Reads a note. One that is none counts for nothing; a pod's name is checked, because it goes into a command.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let attempt = Self {
+            to: words.next()?.parse().ok()?,
+            since: words.next()?.parse().ok()?,
+            pod: words.next()?.to_owned(),
+        };
+        let of_names = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'.');
+        (words.next().is_none() && attempt.pod.bytes().all(of_names)).then_some(attempt)
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.to, self.since, self.pod)
+    }
+}
+
+/// What has become of an upgrade's script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// It runs, or is about to.
+    Running,
+    /// It ran, and is over.
+    Over {
+        /// The last line that it wrote; empty where that is not known.
+        last_line: String,
+    },
+    /// It was never run, and will not be: whoever asked has seen to that.
+    NeverRun,
+    /// Its pod is not there or does not run, so nobody can be asked. Neither can it run.
+    NoPod,
+    /// Its pod does not answer.
+    Unknown {
+        /// Why.
+        why: String,
+    },
 }
 
 /// Patroni's account of the cluster, read from one of its members.
@@ -140,5 +203,31 @@ impl Observed {
     /// The name of the member that leads, as Patroni says.
     pub fn leader(&self) -> Option<&str> {
         self.patroni.as_ref()?.members.leader().map(|member| member.name.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_note_of_an_attempt_is_read_as_it_was_written() {
+        let text = "17 2026-01-01T00:00:00Z demo-0";
+        assert_eq!(Attempt::parse(text).unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn a_note_that_is_none_counts_for_nothing() {
+        for text in [
+            "",
+            "17",
+            "17 2026-01-01T00:00:00Z",
+            "9 2026-01-01T00:00:00Z demo-0",
+            "17 today demo-0",
+            "17 2026-01-01T00:00:00Z demo-0 x",
+        ] {
+            assert_eq!(Attempt::parse(text), None, "{text}");
+        }
+        assert_eq!(Attempt::parse("17 2026-01-01T00:00:00Z demo-0';reboot"), None);
     }
 }

@@ -19,6 +19,7 @@ use shared::api::{OperatorConfiguration, PostgresTeam, Postgresql};
 use shared::cluster::{Cluster, References};
 use shared::config::{OperatorConfig, Reading, Source, changes_that_orphan, read_config_map, read_resource};
 use shared::field::FieldErrors;
+use shared::plan::{self, Change, LONGEST_LINE};
 
 /// Mistakes of which no object can be made, in the words of `Cluster::resolve`, and why it does not make the rest
 /// without them. Any other mistake that admission lets stand must not keep a cluster from being looked after.
@@ -91,11 +92,11 @@ fn configuration(source: Source, old: Option<Reading>, new: Reading) -> Result<V
     if let Some(Ok(old)) = old.map(|old| old.config) {
         changes_that_orphan(source, &old, &config).into_result()?;
     }
-    Ok(lines(&new.warnings))
+    Ok(new.warnings.iter().flat_map(|warning| plan::lines(&warning.path, &warning.message)).collect())
 }
 
-fn lines<T: ToString>(told: &[T]) -> Vec<String> {
-    told.iter().map(ToString::to_string).collect()
+fn lines(told: &[Change]) -> Vec<String> {
+    told.iter().flat_map(|change| plan::lines(&change.field, &change.message)).collect()
 }
 
 /// The errors of a case, and what it is told.
@@ -130,6 +131,14 @@ fn every_case_of_the_catalogue_is_answered_word_by_word() {
         }
     }
     assert!(wrong.is_empty(), "{} cases differ\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn no_line_that_is_told_is_too_long_for_a_terminal_and_none_is_cut_by_the_api_server() {
+    let told: Vec<String> = all().iter().flat_map(|case| answers(case).1).collect();
+    assert!(told.len() > 50, "{}", told.len());
+    let long: Vec<&String> = told.iter().filter(|line| line.len() > LONGEST_LINE).collect();
+    assert!(long.is_empty(), "{long:#?}");
 }
 
 #[test]

@@ -39,8 +39,17 @@ pack() {
   sha256sum "$stripped" | cut -c1-16 >"$ARCHIVE_FOLDER/$1.digest"
 }
 
+# check_size SERVICE: an image for real use is pulled by every node that starts a pod of it
+MOST_BYTES=25000000
+check_size() {
+  local bytes
+  [ "$PROFILE" = release ] || return 0
+  bytes=$(stat --format=%s "$ARCHIVE_FOLDER/$1.tar")
+  ((bytes < MOST_BYTES)) || fail "the image of $1 has $bytes bytes" "at most $MOST_BYTES: what has made it grow?"
+}
+
 check_tools
 step "building the services ($PROFILE profile)" build_programs
 folder=$(program_folder)
-for service in "${SERVICES[@]}"; do pack "$service" "$folder/$service"; done
+for service in "${SERVICES[@]}"; do pack "$service" "$folder/$service" && check_size "$service"; done
 say "image archives: $(cd "$ARCHIVE_FOLDER" && du -h -- *.tar | awk '{print $2 " " $1}' | paste -sd, | sed 's/,/, /g') in $ARCHIVE_FOLDER"

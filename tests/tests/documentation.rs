@@ -87,6 +87,9 @@ fn judge(command: &str, targets: &[String], verbs: &str) -> Option<String> {
         "webhook" => {
             webhook::args::Args::try_parse_from(&words).err().map(|error| format!("webhook says: {error}"))
         }
+        "operator" => operator::args::CommandLine::try_parse_from(&words)
+            .err()
+            .map(|error| format!("operator says: {error}")),
         program if program.contains('/') => {
             (!root().join(program).exists()).then(|| format!("there is no {program}"))
         }
@@ -161,6 +164,50 @@ fn the_hook_and_the_workflow_call_the_webhook_as_it_can_be_called() {
             panic!("{name}: {error}");
         }
     }
+}
+
+/// Words that are steps or conditions and never a reason.
+const NO_REASONS: &[&str] =
+    &["Ready", "Reconciling", "Stalled", "True", "False", "Unknown", "Wait", "Settled"];
+
+/// Every CamelCase word in quotes of a source file, its tests apart.
+fn words_in_quotes(file: &str) -> Vec<String> {
+    let text = read(file);
+    let code = text.split("#[cfg(test)]").next().unwrap();
+    let is_word = |word: &&str| {
+        word.starts_with(|c: char| c.is_ascii_uppercase()) && word.chars().all(|c| c.is_ascii_alphabetic())
+    };
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| line.split('"').skip(1).step_by(2))
+        .filter(is_word)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_reason_of_a_status_has_its_section_in_troubleshooting() {
+    let mut reasons = words_in_quotes("shared/src/status.rs");
+    reasons.extend(words_in_quotes("shared/src/rollout/step.rs"));
+    reasons.sort();
+    reasons.dedup();
+    reasons.retain(|reason| !NO_REASONS.contains(&reason.as_str()));
+    assert!(reasons.len() > 20, "{reasons:?}");
+    let page = read("docs/troubleshooting.md");
+    let mut sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    sections.sort_unstable();
+    assert_eq!(sections, reasons, "docs/troubleshooting.md (left) has other sections than there are reasons");
+}
+
+#[test]
+fn the_handbooks_index_names_every_page() {
+    let index = read("docs/README.md");
+    let missing: Vec<String> = documents()
+        .into_iter()
+        .filter_map(|(name, _)| name.strip_prefix("docs/").map(str::to_owned))
+        .filter(|page| page != "README.md" && !index.contains(&format!("]({page})")))
+        .collect();
+    assert!(missing.is_empty(), "docs/README.md does not name {missing:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::configuration::{Place, Source};
 use crate::offline::report::Format;
+use crate::surroundings::Reach;
 
 /// The admission webhook of the Postgres operator.
 #[derive(Debug, Parser)]
@@ -52,6 +53,9 @@ pub struct Serve {
     /// Name of the ConfigMap, `[namespace/]name`; ignored when an OperatorConfiguration is named.
     #[arg(long, env = "CONFIG_MAP_NAME", default_value = "")]
     pub config_map: String,
+    /// The namespace whose objects are watched, for warnings and previews; `*` or nothing for all.
+    #[arg(long, env = "WATCHED_NAMESPACE", default_value = "")]
+    pub watched_namespace: String,
     /// Also watch the names of Secrets, to warn of those that are missing. Needs the right to list Secrets in all
     /// namespaces, which includes the right to read them.
     #[arg(long, env = "WEBHOOK_WATCH_SECRETS", default_value_t = false)]
@@ -62,6 +66,13 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// How far to look.
+    pub fn reach(&self) -> Reach {
+        let one =
+            (!matches!(self.watched_namespace.as_str(), "" | "*")).then(|| self.watched_namespace.clone());
+        Reach { namespace: one, secrets: self.watch_secrets }
+    }
+
     /// Where the operator's configuration comes from.
     pub fn source(&self) -> Source {
         match (self.configuration_object.as_str(), self.config_map.as_str()) {

@@ -21,7 +21,9 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::metrics::Metrics;
+use crate::validate;
 use shared::config::{self, OperatorConfig, Reading, changes_that_orphan, read_config_map, read_resource};
+use shared::plan;
 
 /// The kind of the typed configuration.
 pub const OBJECT_KIND: &str = "OperatorConfiguration";
@@ -120,7 +122,8 @@ pub struct Held<'a> {
 pub fn review(old: Option<&Value>, new: &Value, held: &Held<'_>) -> Result<Vec<String>, FieldErrors> {
     let Reading { config, readable, warnings } = read(new);
     let errors = config.err().unwrap_or_default();
-    let mut lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    let told = warnings.iter().flat_map(|warning| plan::lines(&warning.path, &warning.message));
+    let mut lines: Vec<String> = told.collect();
     let stored = old.and_then(|old| read(old).config.ok());
     // One that is made anew after it was deleted, or that was invalid, changes what was in force until now.
     let Some(before) = stored.as_ref().or(held.in_force) else { return errors.into_result().map(|()| lines) };
@@ -128,7 +131,8 @@ pub fn review(old: Option<&Value>, new: &Value, held: &Held<'_>) -> Result<Vec<S
     let source = if is_map { config::Source::ConfigMap } else { config::Source::Resource };
     let Some(manifests) = &held.clusters else {
         errors.into_result()?;
-        lines.extend(changes_that_orphan(source, before, &readable).iter().map(ToString::to_string));
+        let orphaned = changes_that_orphan(source, before, &readable);
+        lines.extend(orphaned.iter().flat_map(|error| plan::lines(&error.path, &error.message)));
         return Ok(lines);
     };
     let annotations = new.pointer("/metadata/annotations");
@@ -138,7 +142,7 @@ pub fn review(old: Option<&Value>, new: &Value, held: &Held<'_>) -> Result<Vec<S
     if !errors.is_empty() {
         return Err(with_refusals(errors, &change));
     }
-    lines.extend(review_configuration(&change)?.iter().map(ToString::to_string));
+    lines.extend(validate::lines(&review_configuration(&change)?));
     Ok(lines)
 }
 

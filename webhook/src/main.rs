@@ -9,6 +9,10 @@ use tracing_subscriber::EnvFilter;
 use webhook::args::{Args, Command};
 use webhook::{offline, serve};
 
+/// Reviews are made of many small texts and maps, which this one gives and takes twice as fast as a C library's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match Args::parse().command {
         Command::Serve(args) => run(args),

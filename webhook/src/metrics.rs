@@ -58,20 +58,62 @@ pub struct Metrics {
     seconds: Family<WebhookLabels, Histogram>,
     watch_failed: Family<KindLabels, Gauge>,
     stored_invalid: Family<CategoryLabels, Gauge>,
-    /// Beginning of the served certificate's validity, in seconds since 1970.
-    pub certificate_not_before: Gauge,
-    /// End of the served certificate's validity, in seconds since 1970.
-    pub certificate_not_after: Gauge,
-    /// How often the certificate files could not be served.
-    pub certificate_failures: Counter,
-    /// When they could not be served last, in seconds since 1970; 0 if they always could.
-    pub certificate_last_failure: Gauge,
-    /// 1 while the certificate files hold something that cannot be served.
-    pub certificate_rejected: Gauge,
+    certificate: Certificate,
     /// 1 while the configuration object is invalid and an earlier one is in force.
     pub configuration_invalid: Gauge,
     /// When a valid configuration was last read, in seconds since 1970; 0 until then.
     pub configuration_loaded: Gauge,
+}
+
+/// What is told of the served certificate.
+struct Certificate {
+    /// Beginning of the served certificate's validity, in seconds since 1970.
+    not_before: Gauge,
+    /// End of the served certificate's validity, in seconds since 1970.
+    not_after: Gauge,
+    /// How often the certificate files could not be served.
+    failures: Counter,
+    /// When they could not be served last, in seconds since 1970; 0 if they always could.
+    last_failure: Gauge,
+    /// 1 while the certificate files hold something that cannot be served.
+    rejected: Gauge,
+}
+
+impl Certificate {
+    fn registered(own: &mut Registry) -> Self {
+        Self {
+            not_before: kept(
+                own,
+                "certificate_not_before_timestamp_seconds",
+                "Beginning of the served certificate's validity",
+                Gauge::default(),
+            ),
+            not_after: kept(
+                own,
+                "certificate_not_after_timestamp_seconds",
+                "End of the served certificate's validity",
+                Gauge::default(),
+            ),
+            rejected: kept(
+                own,
+                "certificate_rejected",
+                "1 while the certificate files hold a pair that cannot be served",
+                Gauge::default(),
+            ),
+            failures: kept(
+                own,
+                "certificate_load_failures",
+                "How often the certificate files were read and could not be served",
+                Counter::default(),
+            ),
+            last_failure: kept(
+                own,
+                "certificate_last_failure_timestamp_seconds",
+                "When the certificate files could not be served last, 0 if they always could",
+                Gauge::default(),
+            ),
+        }
+    }
 }
 
 /// Registers a metric under its name and hands it out.
@@ -107,36 +149,7 @@ impl Default for Metrics {
                 "Stored manifests that would be rejected today, by what is wrong",
                 Family::default(),
             ),
-            certificate_not_before: kept(
-                own,
-                "certificate_not_before_timestamp_seconds",
-                "Beginning of the served certificate's validity",
-                Gauge::default(),
-            ),
-            certificate_not_after: kept(
-                own,
-                "certificate_not_after_timestamp_seconds",
-                "End of the served certificate's validity",
-                Gauge::default(),
-            ),
-            certificate_rejected: kept(
-                own,
-                "certificate_rejected",
-                "1 while the certificate files hold a pair that cannot be served",
-                Gauge::default(),
-            ),
-            certificate_failures: kept(
-                own,
-                "certificate_load_failures",
-                "How often the certificate files were read and could not be served",
-                Counter::default(),
-            ),
-            certificate_last_failure: kept(
-                own,
-                "certificate_last_failure_timestamp_seconds",
-                "When the certificate files could not be served last, 0 if they always could",
-                Gauge::default(),
-            ),
+            certificate: Certificate::registered(own),
             configuration_invalid: kept(
                 own,
                 "configuration_invalid",
@@ -181,15 +194,15 @@ impl Metrics {
 
     /// The certificate files were read: what they hold is served, or could not be.
     pub fn certificate_read(&self, validity: Option<(i64, i64)>, now: Timestamp) {
-        self.certificate_rejected.set(i64::from(validity.is_none()));
+        self.certificate.rejected.set(i64::from(validity.is_none()));
         match validity {
             Some((from, until)) => {
-                self.certificate_not_before.set(from);
-                self.certificate_not_after.set(until);
+                self.certificate.not_before.set(from);
+                self.certificate.not_after.set(until);
             }
             None => {
-                self.certificate_failures.inc();
-                self.certificate_last_failure.set(now.as_second());
+                self.certificate.failures.inc();
+                self.certificate.last_failure.set(now.as_second());
             }
         }
     }

@@ -4,7 +4,6 @@
 //! violations of the schema and all our own errors in one answer; the validating webhook repeats the checks anyway.
 
 use kube::core::admission::Operation;
-use serde_json::Value;
 
 use crate::answer::Verdict;
 use crate::review::Request;
@@ -17,22 +16,13 @@ pub fn mutate(request: &Request, config: &OperatorConfig) -> Verdict {
     if request.kind.kind != POSTGRESQL || !request.is_whole() || request.is_terminating() {
         return Verdict::Passed;
     }
-    match (&request.operation, request.object()) {
-        (Operation::Create, Some(new)) => defaults(None, new, config),
-        (Operation::Update, Some(new)) if !request.leaves("spec") => {
-            defaults(request.old_object(), new, config)
-        }
-        (Operation::Create | Operation::Update | Operation::Delete | Operation::Connect, _) => {
-            Verdict::Passed
-        }
-    }
-}
-
-fn defaults(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Verdict {
-    // Of an update, what the change itself forbids belongs into the same answer.
-    let after = match old {
-        None => admission::mutate(new, config),
-        Some(old) => admission::mutate_update(old, new, config),
+    let old = match &request.operation {
+        Operation::Create => None,
+        Operation::Update if !request.leaves("spec") => request.old_object(),
+        Operation::Update | Operation::Delete | Operation::Connect => return Verdict::Passed,
     };
-    after.map_or_else(Verdict::Denied, |after| Verdict::Patched(json_patch::diff(new, &after)))
+    // Of an update, what the change itself forbids belongs into the same answer.
+    request.object().map_or(Verdict::Passed, |new| {
+        admission::defaults_of(old, new, config).map_or_else(Verdict::Denied, Verdict::Patched)
+    })
 }

@@ -11,6 +11,9 @@ use crate::validate::POSTGRESQL;
 /// Why a body is no review.
 #[derive(Debug, thiserror::Error)]
 pub enum BadReview {
+    /// It is no text.
+    #[error("the body is no AdmissionReview: {0}")]
+    Text(#[from] std::str::Utf8Error),
     /// It is not JSON, or not of this shape.
     #[error("the body is no AdmissionReview: {0}")]
     Shape(#[from] serde_json::Error),
@@ -81,7 +84,9 @@ impl Request {
     /// # Errors
     /// When it is no review that can be answered, with the reason in words.
     pub fn read(body: &[u8]) -> Result<Self, BadReview> {
-        let envelope: Envelope = serde_json::from_slice(body)?;
+        // Asked once for the whole body, and not again for each text in it.
+        let body = std::str::from_utf8(body)?;
+        let envelope: Envelope = serde_json::from_str(body)?;
         if envelope.kind != "AdmissionReview" || envelope.api_version != "admission.k8s.io/v1" {
             return Err(BadReview::Kind { kind: envelope.kind, version: envelope.api_version });
         }

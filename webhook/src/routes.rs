@@ -4,8 +4,10 @@
 //! then applies the failure policy and shows our words. axum's own body limit of 2 MB is below what the API server
 //! may send (an object of 3 MB, twice, escaped), and a 413 would look like an unexplained denial.
 
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Request as HttpRequest, State};
@@ -17,7 +19,7 @@ use axum::{Json, Router, body::Bytes};
 use jiff::Timestamp;
 use kube::core::Status;
 use kube::core::response::StatusSummary;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tracing::{debug, error};
 
 use crate::answer::{Answer, Verdict};
@@ -175,12 +177,21 @@ async fn judge(webhook: Webhook, app: &App, body: &[u8]) -> (&'static str, &'sta
     }
 }
 
+/// Previews that are built at once: more than there are cores would take memory and make each of them slower.
+static PREVIEWS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, NonZero::get)));
+
 /// Runs a decision to its end; a check that panics costs an answer, not the connection and its other requests.
 ///
 /// Checks take some ten microseconds, less than the way to another thread and back. A preview builds clusters and gets
 /// a thread of its own, so that it holds up nobody else.
 async fn finished<T: Send + 'static>(decide: impl FnOnce() -> T + Send + 'static, builds: bool) -> Option<T> {
     if builds {
+        let turn = PREVIEWS.acquire().await.ok()?;
+        let decide = move || {
+            let _turn = turn;
+            decide()
+        };
         tokio::task::spawn_blocking(decide).await.ok()
     } else {
         catch_unwind(AssertUnwindSafe(decide)).ok()

@@ -100,7 +100,7 @@ pub async fn serve(args: Serve) -> Result<(), ServeError> {
     info!(reviews = %args.listen, probes = %args.probes, ?source, "listening");
 
     tokio::spawn(certificate.follow(LOOK_EVERY));
-    world.watch(&client, args.watch_secrets, &metrics);
+    world.watch(&client, &args.reach(), &metrics);
     tokio::spawn(audit::follow(world, app.configuration.clone(), Arc::clone(&metrics)));
     tokio::spawn(configuration::follow(client, source, config, metrics));
     let reviews = tokio::spawn(accept(reviews, tls, routes::reviews(app.clone()), is_closed.clone()));

@@ -13,7 +13,7 @@ use crate::review::Request;
 use crate::surroundings::World;
 use shared::admission::{self, surroundings::Surroundings};
 use shared::config::OperatorConfig;
-use shared::plan::Change;
+use shared::plan::{self, Change};
 
 /// The kind of manifests.
 pub const POSTGRESQL: &str = "postgresql";
@@ -78,8 +78,8 @@ fn manifest(request: &Request, circumstances: &Circumstances<'_>) -> Verdict {
     }
 }
 
-fn lines(changes: &[Change]) -> Vec<String> {
-    changes.iter().map(ToString::to_string).collect()
+pub(crate) fn lines(changes: &[Change]) -> Vec<String> {
+    changes.iter().flat_map(|change| plan::lines(&change.field, &change.message)).collect()
 }
 
 /// What stands around the manifest of a request.

@@ -36,6 +36,9 @@ pub async fn take_down(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Act
     if metadata.annotations.as_ref().and_then(|all| all.get(CONTROLLER)) != ctx.controller_id.as_ref() {
         return Ok(finished(&manifest, &ctx));
     }
+    let Some(_look) = ctx.mandate.begin(&ClusterRef::from_obj(&*manifest)) else {
+        return Ok(Action::await_change()); // kept until it is ours, or until the one whose it is has done it
+    };
     let takedown = Takedown::of(&*manifest, ctx.as_ref());
     if !is_marked(metadata, &ctx) {
         if let Err(errors) = unprotected(metadata, &ctx) {
@@ -86,13 +89,18 @@ async fn mark(metadata: &ObjectMeta, ctx: &Context) -> Result<(), Error> {
     }
 }
 
-/// Goes on with what another operator has begun, and tells which clusters have no manifest. Once, before the first look.
-pub fn resume(ctx: &Context) {
+/// Goes on with what another operator has begun, and tells which clusters have no manifest. Before the first look at the
+/// clusters that `is_ours` picks.
+pub fn resume(ctx: &Context, is_ours: impl Fn(&ClusterRef) -> bool) {
     let stores = &ctx.stores;
+    forget_what_another_has_done(ctx, &is_ours);
     for service in stores.services.state() {
         let Some(uid) = service.annotations().get(DELETED) else { continue };
         let here: ClusterRef =
             ObjectRef::new(&service.name_any()).within(&service.namespace().unwrap_or_default());
+        if !is_ours(&here) {
+            continue;
+        }
         // A mark with the UID of a manifest that is there is no mark of ours.
         if stores.manifests.get(&here).is_some_and(|manifest| manifest.uid().as_ref() == Some(uid)) {
             continue;
@@ -109,18 +117,37 @@ pub fn resume(ctx: &Context) {
         let error = "the manifest is gone".to_owned();
         stores.departed.note(&DeserializeGuard(Err(InvalidObject { error, metadata })));
     }
-    tell_orphans(ctx);
+    for manifest in stores.departed.manifests.state() {
+        let here = ClusterRef::from_obj(&*manifest);
+        if is_ours(&here) {
+            stores.departed.changes.push(here);
+        }
+    }
+    tell_orphans(ctx, &is_ours);
+}
+
+/// While we waited, manifests went and others came under their names: the operator before us has taken down what was
+/// there, or had not begun to. Either way it is the new manifest's now, and a deletion of long ago must not reach it.
+fn forget_what_another_has_done(ctx: &Context, is_ours: &impl Fn(&ClusterRef) -> bool) {
+    let stores = &ctx.stores;
+    for gone in stores.departed.manifests.state() {
+        let here = ClusterRef::from_obj(&*gone);
+        let another = stores.manifests.get(&here).is_some_and(|manifest| manifest.uid() != gone.uid());
+        if is_ours(&here) && another && !is_marked(gone.meta(), ctx) {
+            stores.departed.forget(&gone);
+        }
+    }
 }
 
 /// Tells which clusters have no manifest and are left alone.
-fn tell_orphans(ctx: &Context) {
+fn tell_orphans(ctx: &Context, is_ours: &impl Fn(&ClusterRef) -> bool) {
     let sets = ctx.stores.stateful_sets.state();
     let clusters: BTreeSet<String> = sets
         .iter()
         .filter(|set| {
             let here: ClusterRef =
                 ObjectRef::new(&set.name_any()).within(&set.namespace().unwrap_or_default());
-            ctx.stores.manifests.get(&here).is_none() && !ctx.stores.departed.has(&here)
+            is_ours(&here) && ctx.stores.manifests.get(&here).is_none() && !ctx.stores.departed.has(&here)
         })
         .map(|set| place(set.as_ref()))
         .collect();

@@ -63,6 +63,9 @@ pub enum Error {
          spec.streams"
     )]
     NoEventStreams,
+    /// Somebody else began a major upgrade, or the manifest has changed.
+    #[error("could not begin the major upgrade: the manifest is not any more what was seen of it")]
+    NotDue,
     /// The machine has no randomness.
     #[error("could not draw random bytes")]
     Random(#[source] getrandom::Error),
@@ -80,6 +83,7 @@ impl Error {
             Self::Exec { .. } => "exec",
             Self::Provision(_) => "provision",
             Self::NoEventStreams => "no_event_streams",
+            Self::NotDue => "not_due",
             Self::Random(_) => "random",
         }
     }

@@ -23,6 +23,7 @@ mod role_sources;
 mod step;
 pub mod stores;
 mod streams;
+pub mod takeover;
 mod upgrade;
 mod user_lists;
 mod volumes;
@@ -92,6 +93,10 @@ impl Outcome {
 #[tracing::instrument(skip_all, fields(cluster = %place(&*manifest)))]
 pub async fn reconcile(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Action, Error> {
     let begun = std::time::Instant::now();
+    // Looked at by whoever has its shard, or by us when we have it.
+    let Some(_look) = ctx.mandate.begin(&ClusterRef::from_obj(&*manifest)) else {
+        return Ok(Action::await_change());
+    };
     let _looking = ctx.metrics.looks(&place(&*manifest));
     let result = look(&manifest, &ctx).await;
     ctx.metrics.reconciled(result.as_ref().err().map(Error::category), begun.elapsed());
@@ -168,15 +173,16 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         }
     };
     outcome.record(user_lists::refresh(&cluster, &desired, &seen, ctx).await);
-    outcome.record(upgrade::settle(manifest, &cluster, &seen.observed, ctx).await);
-    outcome.problems.extend(rollout::trouble(&cluster, &seen.observed.upgrade));
+    follow_upgrade(manifest, &cluster, &mut seen, &mut outcome, ctx).await;
     look_after_storage(&cluster, &mut seen, &mut outcome, ctx).await;
-    let orphans = plan::orphans(&cluster, &seen.resources, &desired);
-    outcome.record(apply::remove_orphans(&orphans, ctx).await);
+    outcome.record(apply::remove_orphans(&plan::orphans(&cluster, &seen.resources, &desired), ctx).await);
     let next = next_step(&cluster, &desired, &applied, &mut seen, ctx).await.unwrap_or_else(|error| {
         outcome.record(Err(error));
         Step::Wait { reason: WaitReason::Objects, until: ctx.now() }
     });
+    if next.is_act() && !ctx.mandate.stands(&reference(&cluster)) {
+        return Ok(Action::await_change()); // it took so long that another may act by now
+    }
     let taken = step::take(&next, manifest, &seen, ctx).await.map(|taken| outcome.taken = taken);
     outcome.record(taken);
     if next.permits_sql() {
@@ -190,6 +196,19 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         }
     }
     report::status(manifest, &cluster, &next, &outcome, ctx).await
+}
+
+/// Learns how far a major upgrade has come, and says what is wrong with it.
+async fn follow_upgrade(
+    manifest: &Postgresql,
+    cluster: &Cluster,
+    seen: &mut Seen,
+    outcome: &mut Outcome,
+    ctx: &Context,
+) {
+    let settled = upgrade::settle(manifest, cluster, &seen.observed, ctx).await;
+    outcome.record(settled.map(|view| seen.observed.upgrade = view));
+    outcome.problems.extend(rollout::trouble(cluster, &seen.observed.upgrade, ctx.now()));
 }
 
 /// Makes disks and claims what the manifest says.
@@ -246,6 +265,7 @@ fn next_in_turn(
         return wanted;
     }
     let limit = Some(ctx.config().general.max_rolling_clusters).filter(|limit| *limit > 0);
+    let limit = limit.map(|limit| ctx.mandate.share_of(limit));
     if ctx.rolling.take(&this, limit, now) { wanted } else { held_back }
 }
 

@@ -111,7 +111,7 @@ pub(super) async fn world(
         pods,
     };
     let leader = observed.leader().and_then(|leader| address_of(&observed, leader));
-    observed.upgrade = upgrade::look(manifest, leader, ctx).await;
+    observed.upgrade = upgrade::look(manifest, &observed.pods, leader, ctx).await;
     let resources = resources(cluster, stateful_set, &secrets, ctx);
     let given = given(cluster, references);
     Seen { resources, observed, secrets, volumes_to_grow: storage.to_grow, given }

@@ -49,9 +49,7 @@ pub(super) async fn database(cluster: &Cluster, seen: &Seen, ctx: &Context) -> R
         return Ok(Provisioned::Nothing);
     }
     let Some(at) = endpoint(cluster, seen) else { return Ok(Provisioned::Nothing) };
-    let mut problems = Vec::new();
-    let mut beyond = Vec::new();
-    let catalog = server(cluster, seen, &at, ctx, (&mut problems, &mut beyond)).await?;
+    let Server { catalog, mut problems, beyond } = server(cluster, seen, &at, ctx).await?;
     problems.extend(left_out(cluster.roles(), &catalog));
     let visits = contents::visits(cluster.roles(), &catalog);
     let inside = |name| inside(cluster.roles(), name, &catalog, &at, ctx).boxed();
@@ -65,15 +63,18 @@ fn failed(act: &'static str) -> impl FnOnce(DatabaseError) -> Error {
     move |source| Error::Database { act, source }
 }
 
-/// Makes roles and databases; the catalog as it is after that. What went wrong and what is left beyond the manifest is
-/// added to the two lists.
-async fn server(
-    cluster: &Cluster,
-    seen: &Seen,
-    at: &Endpoint,
-    ctx: &Context,
-    (problems, beyond): (&mut Vec<String>, &mut Vec<String>),
-) -> Result<Catalog, Error> {
+/// A server whose roles and databases were made.
+struct Server {
+    /// The catalog as it is after that.
+    catalog: Catalog,
+    /// What could not be made.
+    problems: Vec<String>,
+    /// What it grants beyond the manifest, and keeps.
+    beyond: Vec<String>,
+}
+
+/// Makes roles and databases.
+async fn server(cluster: &Cluster, seen: &Seen, at: &Endpoint, ctx: &Context) -> Result<Server, Error> {
     let read = "read the catalog";
     let catalog = ctx.database.catalog(at).await.map_err(failed(read))?;
     let logins = logins::read(cluster, seen, ctx)?;
@@ -84,20 +85,19 @@ async fn server(
     remember(&logins, &statements, &catalog, &known, ctx);
     statements.extend(rotation::expired(&wanted, &logins.of, &catalog, cluster.rotation(), ctx.now()));
     let surplus = roles::surplus(&wanted, &catalog, &former_users(cluster, &wanted, &catalog, ctx));
-    if cluster.policy().strict_revocation {
-        statements.extend(surplus.iter().map(Surplus::revoked));
-    } else {
-        beyond.extend(surplus.iter().map(ToString::to_string));
-    }
+    let (revoked, kept) =
+        if cluster.policy().strict_revocation { (surplus, Vec::new()) } else { (Vec::new(), surplus) };
+    statements.extend(revoked.iter().map(Surplus::revoked));
     let failures = run(at, &statements, ctx).await?;
     let written = logins.write(&failures, ctx).await;
-    problems.extend(failures.iter().map(|failure| told(failure)));
+    let mut problems: Vec<String> = failures.iter().map(|failure| told(failure)).collect();
     problems.extend(logins.problems);
     problems.extend(written.err().map(|error| told(&error)));
-    if statements.is_empty() {
-        return Ok(catalog);
-    }
-    ctx.database.catalog(at).await.map_err(failed(read))
+    let catalog = match statements.as_slice() {
+        [] => catalog,
+        _ => ctx.database.catalog(at).await.map_err(failed(read))?,
+    };
+    Ok(Server { catalog, problems, beyond: kept.iter().map(ToString::to_string).collect() })
 }
 
 /// The roles that nobody asks for any more and that have a Secret of this cluster: they were its users.

@@ -35,6 +35,7 @@ pub(super) async fn fill_in(
         .collect();
     let given = infrastructure::read(read.iter().map(|(definition, sources)| (definition, sources)));
     references.infrastructure_roles = given.roles;
+    references.lacks_infrastructure_roles = !given.problems.is_empty();
     let mut problems = given.problems;
 
     let teams = &config.teams_api;

@@ -1,9 +1,9 @@
 //! The Secrets with the users that poolers admit: rewritten when a password is another one, or somebody else may read the
 //! pooler's statistics, and only then.
 //!
-//! The pooler user's password comes from the user's own Secret, so a list can be made no earlier than at the look after that Secret
-//! was; its creation brings that look. Until then the pooler's pods wait for the volume. Running pods read list and
-//! password once, when they start: a list that changes restarts them, one after another.
+//! The pooler user's password comes from the user's own Secret, so a list can be made no earlier than at the look after
+//! that Secret was; its creation brings that look. Until then the pooler's pods wait for the volume. Running pods read
+//! list and password once, when they start: a list that changes restarts them, one after another.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;

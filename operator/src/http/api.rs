@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -31,7 +31,7 @@ use super::question::{Place, Question};
 /// What answers. Until the stores are filled there is nothing to answer from.
 #[derive(Clone, Default)]
 pub struct RestApi {
-    ready: Arc<OnceLock<Ready>>,
+    ready: Arc<RwLock<Option<Arc<Ready>>>>,
     /// Whether everybody may read everything that is no secret, as with upstream.
     open: bool,
 }
@@ -52,8 +52,8 @@ impl RestApi {
 
     /// From now on it answers.
     pub fn start(&self, ctx: Context, waiting: Changes) {
-        // Only the first one counts, and there is only one.
-        let _ = self.ready.set(Ready { ctx, waiting });
+        // What comes later counts: the stores are started anew when the configuration asks for other watches.
+        *self.ready.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Ready { ctx, waiting }));
     }
 }
 
@@ -73,7 +73,7 @@ async fn answer(State(api): State<RestApi>, request: Request) -> Response {
     let Some(question) = Question::of(request.uri().path()) else {
         return refused(StatusCode::NOT_FOUND, "page not found");
     };
-    let Some(ready) = api.ready.get() else {
+    let Some(ready) = api.ready.read().unwrap_or_else(PoisonError::into_inner).clone() else {
         let reason = "the configuration and the stores are not read yet";
         return refused(StatusCode::SERVICE_UNAVAILABLE, reason);
     };

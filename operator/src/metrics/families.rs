@@ -77,6 +77,7 @@ pub(super) struct Families {
     pub(super) requests: Family<Request, Counter>,
     pub(super) request_seconds: Family<Upstream, Histogram>,
     pub(super) leading: Gauge,
+    pub(super) shards: Gauge,
     pub(super) configuration_invalid: Gauge,
     pub(super) configuration_loaded: Gauge,
 }
@@ -128,9 +129,11 @@ impl Families {
                 .is("requests", "Requests to Patroni, PostgreSQL, the Teams API and EC2, by outcome"),
             request_seconds: own.keeps("request_seconds", "How long those requests took", request_seconds),
             leading: own.is("leading", "1 on the operator that acts, 0 on one that waits for the lease"),
+            shards: own
+                .is("shards", "Shards of clusters that this operator acts for; undivided, all are one"),
             configuration_invalid: own.is(
                 "configuration_invalid",
-                "1 while the configuration is invalid and an earlier one is in force",
+                "1 while the configuration is missing or invalid; an earlier one stays in force",
             ),
             configuration_loaded: own
                 .is("configuration_loaded_timestamp_seconds", "When a valid configuration was last read"),

@@ -1,4 +1,4 @@
-//! Roles, databases and what is inside them, against every real PostgreSQL server on this machine.
+//! Roles, databases and what is inside them, and settings, against every real PostgreSQL server on this machine.
 //!
 //! More versions than the installed ones: `POSTGRESQL_SERVERS` names folders (separated by `:`) that hold
 //! `<version>/bin`, as `/usr/lib/postgresql` does. Without any server these tests fail: passing would say nothing.
@@ -11,6 +11,7 @@ mod inside;
 mod manifests;
 mod roles;
 mod rotation;
+mod settings;
 mod teams;
 mod temporary_server;
 
@@ -149,7 +150,8 @@ async fn sync(postgres: &Postgres, at: &Endpoint, roles: &RoleSet, passwords: &P
     statements
 }
 
-/// Logs in and comes back (wrong password: 28P01, no login: 28000); the operator's own catalog is for the superuser only, so being refused there is enough.
+/// Logs in and comes back; the operator's own catalog is for the superuser only, so being refused there is enough. A
+/// wrong password is 28P01, a role that may not log in 28000.
 async fn logs_in(postgres: &Postgres, at: &Endpoint, user: &str, password: &str, database: &str) -> bool {
     let at =
         Endpoint { user: user.into(), password: password.into(), database: database.into(), ..at.clone() };

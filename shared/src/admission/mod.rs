@@ -13,8 +13,11 @@ pub use audit::{audit, category};
 pub use team::{readable_team, review_team};
 pub use unknown::unknown_fields;
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
+use json_patch::Patch;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -34,8 +37,7 @@ use surroundings::Surroundings;
 /// # Errors
 /// Everything that is wrong with the manifest: violations of the CRD's schema and failed checks together.
 pub fn mutate(manifest: &Value, config: &OperatorConfig) -> Result<Value, FieldErrors> {
-    examine(None, manifest, config).errors.into_result()?;
-    Ok(with_defaults(manifest))
+    defaults_of(None, manifest, config).map(|absent| patched(manifest, &absent))
 }
 
 /// As [`mutate`], for an update of `old`: also refuses what a running cluster cannot become, and lets everything
@@ -44,11 +46,23 @@ pub fn mutate(manifest: &Value, config: &OperatorConfig) -> Result<Value, FieldE
 /// # Errors
 /// Everything that the update makes wrong.
 pub fn mutate_update(old: &Value, manifest: &Value, config: &OperatorConfig) -> Result<Value, FieldErrors> {
-    if leaves_spec_alone(old, manifest) {
-        return Ok(manifest.clone());
+    defaults_of(Some(old), manifest, config).map(|absent| patched(manifest, &absent))
+}
+
+/// What [`mutate`], or [`mutate_update`] where there is an old manifest, adds.
+///
+/// # Errors
+/// As theirs.
+pub fn defaults_of(
+    old: Option<&Value>,
+    manifest: &Value,
+    config: &OperatorConfig,
+) -> Result<Patch, FieldErrors> {
+    if old.is_some_and(|old| leaves_spec_alone(old, manifest)) {
+        return Ok(Patch::default());
     }
-    examine(Some(old), manifest, config).errors.into_result()?;
-    Ok(with_defaults(manifest))
+    examine(old, manifest, config).errors.into_result()?;
+    Ok(defaults::absent(manifest))
 }
 
 /// What creating `new`, or changing `old` into it, will do: warnings about the new manifest first, then one line for
@@ -251,9 +265,15 @@ fn section<T: DeserializeOwned + Default>(manifest: &Value, name: &str, errors: 
 }
 
 /// The manifest and what is not written in it but true of it.
-fn with_defaults(manifest: &Value) -> Value {
+fn with_defaults(manifest: &Value) -> Cow<'_, Value> {
+    let absent = defaults::absent(manifest);
+    if absent.0.is_empty() { Cow::Borrowed(manifest) } else { Cow::Owned(patched(manifest, &absent)) }
+}
+
+fn patched(manifest: &Value, additions: &Patch) -> Value {
     let mut manifest = manifest.clone();
-    defaults::write(&mut manifest);
+    // An addition leads to an object that is there, so nothing can go wrong.
+    drop(json_patch::patch(&mut manifest, additions));
     manifest
 }
 

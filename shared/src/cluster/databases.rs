@@ -173,6 +173,7 @@ mod tests {
         .unwrap();
         let cluster = Cluster::resolve(&manifest, &OperatorConfig::default(), &References::unread()).unwrap();
         let roles = cluster.roles();
+        assert!(roles.lacks_some, "a user is left out, and is no former one");
         let named = |name: &str| roles.role(&name.parse().unwrap()).is_some();
         assert!(named("app") && named("reader") && named("shop_owner") && !named("broken"));
         let told: Vec<String> = roles.skipped.iter().map(ToString::to_string).collect();

@@ -19,6 +19,8 @@ pub struct References {
     pub environment_config_map: BTreeMap<String, String>,
     /// The roles that every cluster has.
     pub infrastructure_roles: BTreeMap<RoleName, GivenRole>,
+    /// Whether there may be more of them: a Secret or ConfigMap could not be read, or not as a whole.
+    pub lacks_infrastructure_roles: bool,
     /// The members of the cluster's teams.
     pub people: People,
 }

@@ -293,6 +293,7 @@ fn roles(
         superuser,
     };
     let mut roles = roles::desired(&inputs);
+    roles.lacks_some = given.lacks_infrastructure_roles || !unreadable.is_empty();
     roles.skipped.extend(unreadable.iter().cloned().map(Skipped::Unreadable));
     roles
 }

@@ -5,11 +5,13 @@
 //! each pod's environment), and that the pod's environment always wins: [`settings`] knows which name lives where.
 
 pub mod config;
+mod in_force;
 pub mod member;
 pub mod patch;
 pub mod settings;
 
 pub use config::{AppliedKeys, Bootstrap, DynamicConfig, StandbyCluster};
+pub use in_force::{ChangeCost, cost_of_change};
 pub use member::{Lag, Member, MemberRole, MemberState, MemberStatus, Members, PendingChange};
 pub use patch::{lowered, patch};
 pub use settings::{Cost, Place};

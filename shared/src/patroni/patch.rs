@@ -14,7 +14,7 @@ use super::settings;
 const SPILO_OPTIONS: &[(&str, u64)] = &[("maximum_lag_on_failover", 33_554_432)];
 
 /// The same for Postgres settings. Those of `max_connections` depend on the pod's memory and are not known here.
-const SPILO_PARAMETERS: &[(&str, &str)] = &[
+pub(super) const SPILO_PARAMETERS: &[(&str, &str)] = &[
     ("archive_mode", "on"),
     ("archive_timeout", "1800s"),
     ("autovacuum_analyze_scale_factor", "0.02"),

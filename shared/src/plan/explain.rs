@@ -30,15 +30,22 @@ pub fn plan(
     };
     let (old, new) = (json(old), json(new));
     let changed = fields::changed(&old, &new);
+    let is_alone = changed.len() == 1;
     changed
         .iter()
         .flat_map(|field| {
-            let first = field.applied_to(&old).and_then(|manifest| Side::of(&manifest, config));
-            let last = field.undone_in(&new).and_then(|manifest| Side::of(&manifest, config));
-            let first = first.map(|side| Facts::between(&before, &side));
-            let last = last.map(|side| Facts::between(&side, &after));
-            // Where neither is a valid manifest by itself, the field shares in everything that happens.
-            let facts = worse(first, last).unwrap_or_else(|| Facts::between(&before, &after));
+            let first = || field.applied_to(&old).and_then(|manifest| Side::of(&manifest, config));
+            let last = || field.undone_in(&new).and_then(|manifest| Side::of(&manifest, config));
+            let by_itself = || {
+                worse(
+                    first().map(|side| Facts::between(&before, &side)),
+                    last().map(|side| Facts::between(&side, &after)),
+                )
+            };
+            // The only change is the whole change. Of several, one that is no valid manifest by itself from either
+            // end shares in everything that happens.
+            let facts = if is_alone { None } else { by_itself() };
+            let facts = facts.unwrap_or_else(|| Facts::between(&before, &after));
             let facts = facts.within(&before, &after, now);
             // A field that does nothing is not worth a line, unless it looks as if it did something.
             let lines = words::sentences(&facts, config, room_beside(&field.path));

@@ -13,7 +13,7 @@ use crate::api::Postgresql;
 use crate::build::{Resources, build};
 use crate::cluster::{Cluster, References, Windows};
 use crate::config::{Disruption, OperatorConfig};
-use crate::patroni::{AppliedKeys, Cost, DynamicConfig, lowered, patch, settings};
+use crate::patroni::{AppliedKeys, Cost, DynamicConfig, cost_of_change, lowered, patch};
 use crate::roles::catalog::{Catalog, ExistingDatabase, ExistingRole, Membership};
 use crate::roles::{
     self, ContentStatement, Database, DatabaseName, Passwords, RoleSet, Statement, Surplus, contents,
@@ -63,6 +63,8 @@ pub(super) struct Facts {
     pub(super) bootstrap_only: bool,
     /// Postgres settings that change in Patroni's store.
     pub(super) parameters: Vec<(String, Cost)>,
+    /// None of those that restart Postgres is known to have had another value.
+    pub(super) perhaps_restarts: bool,
     /// Those of them that the primary must lower first.
     pub(super) lowered: Vec<String>,
     /// Other keys that change in Patroni's store.
@@ -114,7 +116,11 @@ impl Facts {
             .then_some((old.postgres.version, new.postgres.version));
         facts.size =
             (old.volume.size != new.volume.size).then(|| (old.volume.size.clone(), new.volume.size.clone()));
-        let figures = |cluster| disk_wish(cluster).map(|wish| (wish.kind, wish.iops, wish.throughput));
+        // Of the size alone a volume's line tells; a mode by itself changes no disk.
+        let figures = |cluster| {
+            let figures = disk_wish(cluster).map(|wish| (wish.kind, wish.iops, wish.throughput));
+            figures.filter(|figures| *figures != (None, None, None))
+        };
         let asked = figures(old) != figures(new) && figures(new).is_some();
         facts.disks = (asked || old.volume.performance != new.volume.performance).then_some(asked);
         facts.deletes_volumes = new.volume.retention.delete_when_scaled && new.members < old.members;
@@ -161,11 +167,18 @@ impl Facts {
         let Some(patch) = patch(&new, &effective, &DynamicConfig::keys(&old)) else { return };
         let version = after.cluster.postgres.version;
         let parameters = patch.pointer("/postgresql/parameters").and_then(Value::as_object);
-        self.parameters = parameters
+        let stored = |name: &str| {
+            let own = effective.pointer("/postgresql/parameters").and_then(|all| all.get(name));
+            own.unwrap_or(&Value::Null)
+        };
+        let parameters: Vec<_> = parameters
             .into_iter()
             .flatten()
-            .map(|(name, _)| (name.clone(), settings::cost(name, version)))
+            .map(|(name, to)| (name, cost_of_change(name, stored(name), to, version)))
             .collect();
+        self.perhaps_restarts = parameters.iter().any(|(_, change)| change.perhaps_less)
+            && parameters.iter().all(|(_, change)| change.cost != Cost::Restart || change.perhaps_less);
+        self.parameters = parameters.into_iter().map(|(name, change)| (name.clone(), change.cost)).collect();
         self.lowered = lowered(&patch, &effective);
         let keys = patch.as_object().into_iter().flatten().map(|(key, _)| key);
         self.options = keys.filter(|key| *key != "postgresql").cloned().collect();

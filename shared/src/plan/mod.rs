@@ -19,7 +19,7 @@ pub mod pod_annotations;
 pub mod pod_template;
 mod rendered;
 mod storage;
-mod told;
+pub(crate) mod told;
 mod words;
 
 use std::borrow::Cow;
@@ -84,6 +84,16 @@ impl Change {
     }
 }
 
+/// What is told of a place, in lines of at most [`LONGEST_LINE`] bytes, each with its path: kubectl and the API server cut
+/// longer ones.
+pub fn lines(path: &FieldPath, message: &str) -> Vec<String> {
+    if path.as_str().len() + ": ".len() + message.len() <= LONGEST_LINE {
+        return vec![format!("{path}: {message}")];
+    }
+    let (room, shown) = (room_beside(path), shown(path));
+    words::wrapped(message, room).iter().map(|part| format!("{shown}: {part}")).collect()
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = self.field.as_str().len() + ": ".len() + self.message.len() <= LONGEST_LINE;
@@ -95,7 +105,8 @@ impl fmt::Display for Change {
 /// The longest line of a plan, in bytes.
 pub const LONGEST_LINE: usize = 120;
 
-/// The longest path that is shown whole where the line would be too long. The names of settings and roles have 63 characters at most.
+/// The longest path that is shown whole where the line would be too long. The names of settings and roles have 63
+/// characters at most.
 const LONGEST_PATH: usize = 58;
 
 /// A path without its middle, when it is long.

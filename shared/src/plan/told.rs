@@ -1,7 +1,7 @@
 //! A value told piece by piece to a listener, instead of being turned into a tree of JSON first.
 //!
-//! `encode` and `contains` listen: one hashes an object, the other holds it against a stored one. Both run for every
-//! object of every cluster at every look, and building the two trees used to be nine tenths of what a look cost. The fact
+//! `encoded` and `contains` listen: one hashes an object, the other holds it against a stored one. `cluster::stored_form`
+//! listens, too. All run for every cluster at every look, and building the two trees used to be nine tenths of what a look cost. The fact
 //! to know: the types of Kubernetes tell their fields in alphabetical order and leave out what is not set.
 
 use serde::Serialize;
@@ -9,7 +9,7 @@ use serde::ser::{self, Impossible, Serializer};
 
 /// A value that holds no others.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Scalar<'a> {
+pub(crate) enum Scalar<'a> {
     /// Nothing.
     Null,
     /// Yes or no.
@@ -24,7 +24,7 @@ pub(super) enum Scalar<'a> {
 
 /// What holds other values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// A list.
     List,
     /// A map, or a struct.
@@ -32,10 +32,10 @@ pub(super) enum Shape {
 }
 
 /// The listener has heard enough, or the value cannot be told.
-pub(super) use std::fmt::Error as Stop;
+pub(crate) use std::fmt::Error as Stop;
 
 /// Who listens.
-pub(super) trait Listener {
+pub(crate) trait Listener {
     /// What the listener keeps while a list or a map is told.
     type Open;
 
@@ -55,7 +55,7 @@ pub(super) trait Listener {
 ///
 /// # Errors
 /// When the listener has heard enough, and for an enum's variants with fields, of which Kubernetes has none.
-pub(super) fn tell<L: Listener>(value: &(impl Serialize + ?Sized), listener: &mut L) -> Result<(), Stop> {
+pub(crate) fn tell<L: Listener>(value: &(impl Serialize + ?Sized), listener: &mut L) -> Result<(), Stop> {
     value.serialize(Teller(listener))
 }
 

@@ -22,6 +22,7 @@ pub(super) fn sentences(facts: &Facts, config: &OperatorConfig, room: usize) -> 
         pods(facts),
         set(facts),
         patroni(facts),
+        perhaps(facts),
         sql(facts),
         objects(facts),
         waits(facts),
@@ -98,8 +99,16 @@ fn number(count: i32) -> String {
 
 fn volumes(facts: &Facts, config: &OperatorConfig) -> Option<String> {
     let (from, to) = facts.size.as_ref()?;
-    if config.kubernetes.storage_resize_mode == StorageResizeMode::Off {
-        return Some(format!("only new volumes get {to}: storage_resize_mode of the operator is off"));
+    match config.kubernetes.storage_resize_mode {
+        StorageResizeMode::Off => {
+            return Some(format!("only new volumes get {to}: storage_resize_mode of the operator is off"));
+        }
+        StorageResizeMode::Ebs => {
+            return Some(format!(
+                "EC2 enlarges the disks from {from} to {to}, if the operator is built with ec2"
+            ));
+        }
+        StorageResizeMode::Pvc | StorageResizeMode::Mixed => {}
     }
     let restarts = if facts.pods.is_empty() { ", no pod restarts" } else { "" };
     Some(format!("each volume grows from {from} to {to}{restarts}"))
@@ -186,6 +195,12 @@ fn patroni(facts: &Facts) -> Option<String> {
         return Some("PostgreSQL reads its configuration again, nothing restarts".to_owned());
     }
     (!facts.options.is_empty()).then(|| "Patroni takes it over, nothing restarts".to_owned())
+}
+
+/// What keeps a restart from coming.
+fn perhaps(facts: &Facts) -> Option<String> {
+    let restarts = facts.restarts() && facts.pods.is_empty();
+    (restarts && facts.perhaps_restarts).then(|| "nothing restarts if that is its value already".to_owned())
 }
 
 fn sql(facts: &Facts) -> Option<String> {
@@ -306,4 +321,17 @@ pub(super) fn shortened(text: &str, room: usize) -> String {
     }
     let end = text.floor_char_boundary(room.saturating_sub('…'.len_utf8()));
     text.get(..end).map(|start| format!("{start}…")).unwrap_or_default()
+}
+
+/// A text in as many parts as it takes, each of at most `room` bytes, cut between words. Only a word that is longer itself
+/// loses its end.
+pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match parts.last_mut().filter(|part| part.len() + 1 + word.len() <= room) {
+            Some(part) => part.extend([" ", word]),
+            None => parts.push(shortened(word, room)),
+        }
+    }
+    parts
 }

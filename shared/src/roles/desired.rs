@@ -37,6 +37,7 @@ pub fn desired(inputs: &RoleInputs) -> RoleSet {
         },
         former: former(inputs),
         skipped: chosen.skipped,
+        lacks_some: false,
     }
 }
 

@@ -59,6 +59,8 @@ pub struct RoleSet {
     pub former: Option<Former>,
     /// What was asked for and will not be done, for the status and the log.
     pub skipped: Vec<Skipped>,
+    /// Whether roles may be wanted that are not here, because what asks for them could not be read.
+    pub lacks_some: bool,
 }
 
 impl RoleSet {

@@ -3,7 +3,8 @@
 //! The operator asks after each look at a server. It tells what it found in the status, or takes it away where the
 //! configuration says `enable_strict_revocation`. Surprising: only what a manifest could have given counts. A role that
 //! has no Secret of this cluster, and a membership in a role that is none of the cluster's, are somebody else's business
-//! in either case.
+//! in either case. And while something that asks for roles cannot be read, nobody counts as a former user: one wrong flag
+//! must not cost a user the login.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -57,6 +58,9 @@ pub fn surplus(desired: &RoleSet, catalog: &Catalog, formerly: &BTreeSet<RoleNam
         let Some(existing) = catalog.roles.get(&role.name) else { continue };
         found.extend(attributes(role, existing));
         found.extend(memberships(role, existing, desired, formerly));
+    }
+    if desired.lacks_some {
+        return found;
     }
     let left = catalog.roles.iter().filter(|(name, existing)| {
         let stood_in =
@@ -220,6 +224,14 @@ mod tests {
         let revoked: Vec<&str> = found.iter().map(|(_, sql)| sql.as_str()).collect();
         assert_eq!(revoked, [r#"ALTER ROLE "app" NOLOGIN"#, r#"ALTER ROLE "app261122" NOLOGIN"#]);
         assert_eq!(found[0].0, "role app can still log in though nobody asks for it any more");
+    }
+
+    #[test]
+    fn while_something_that_asks_for_roles_cannot_be_read_nobody_is_a_former_user() {
+        let desired = RoleSet { lacks_some: true, ..RoleSet::default() };
+        let roles = [(name("app"), existing(&[], &[]))].into();
+        let catalog = Catalog { roles, ..Catalog::default() };
+        assert_eq!(surplus(&desired, &catalog, &[name("app")].into()), []);
     }
 
     #[test]

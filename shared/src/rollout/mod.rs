@@ -24,7 +24,7 @@ pub use adopt::recognise;
 pub use nodes::leaving;
 pub use shelter::finds_shelter;
 pub use step::{Step, WaitReason};
-pub use upgrade::{Aftermath, aftermath, trouble};
+pub use upgrade::{Aftermath, LONGEST_UPGRADE, aftermath, trouble};
 
 use crate::annotations::{EVENT_STREAMS, FINGERPRINT, PATRONI_KEYS};
 use crate::build::Resources;
@@ -61,10 +61,13 @@ pub fn next(
 }
 
 /// How many pods the StatefulSet should have right now. More than wanted while a member that would go still leads:
-/// it has to hand over first.
+/// it has to hand over first. As many as there are while a major upgrade is under way: its script counts them.
 pub fn replicas_now(cluster: &Cluster, seen: &Observed) -> i32 {
     let wanted = cluster.members;
     let current = seen.stateful_set.as_ref().map_or(wanted, |set| set.replicas);
+    if seen.upgrade.in_progress || seen.upgrade.begun.is_some() {
+        return current;
+    }
     let leader = seen.leader().and_then(|name| names::ordinal(&cluster.identity.name, name));
     let leader_would_go = wanted > 0 && leader.is_some_and(|ordinal| ordinal >= wanted && ordinal < current);
     if leader_would_go { current } else { wanted }

@@ -31,7 +31,7 @@ use crate::config::Disruption;
 use crate::observed::ObservedPod;
 use crate::patroni::{self, Member};
 
-use super::{Look, Step, WaitReason, after};
+use super::{Look, Step, WaitReason, after, upgrade};
 
 type Rule = fn(&Look<'_>) -> Option<Step>;
 
@@ -64,7 +64,8 @@ const DRAINED: &str = "its node is drained";
 pub(super) const POLL: Duration = Duration::from_secs(2);
 
 fn upgrade_is_under_way(look: &Look<'_>) -> Option<Step> {
-    look.seen.upgrade.in_progress.then(|| look.wait(WaitReason::Upgrading, LOOK_AGAIN))
+    let under_way = upgrade::is_under_way(&look.seen.upgrade, look.now);
+    under_way.then(|| look.wait(WaitReason::Upgrading, LOOK_AGAIN))
 }
 
 fn stateful_set_is_current(look: &Look<'_>) -> Option<Step> {

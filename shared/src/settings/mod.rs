@@ -6,6 +6,7 @@
 
 mod value;
 
+use std::cmp::Ordering;
 use std::sync::OnceLock;
 
 use crate::spelling;
@@ -29,6 +30,9 @@ pub struct Setting {
     pub kind: Kind,
     /// When a new value is taken up.
     pub context: Context,
+    /// What PostgreSQL starts with where nobody asks for a value, in the setting's own unit. Known of numbers, booleans and
+    /// words that need a restart.
+    pub boot: Option<&'static str>,
 }
 
 /// What a setting takes.
@@ -71,8 +75,7 @@ pub enum Context {
 /// The setting of that name in that version.
 pub fn find(name: &str, version: PostgresVersion) -> Option<&'static Setting> {
     let (_, table) = tables().iter().find(|(major, _)| *major == version.major())?;
-    let lower = name.to_ascii_lowercase();
-    let at = table.binary_search_by(|setting| order(setting.name).cmp(&lower)).ok()?;
+    let at = table.binary_search_by(|setting| order(setting.name, name)).ok()?;
     table.get(at)
 }
 
@@ -98,13 +101,15 @@ fn tables() -> &'static [(u8, Vec<Setting>)] {
 fn table(text: &'static str) -> Vec<Setting> {
     let mut settings: Vec<Setting> =
         text.lines().filter(|line| !line.starts_with('#')).filter_map(setting).collect();
-    settings.sort_by_key(|setting| order(setting.name));
+    settings.sort_by(|left, right| order(left.name, right.name));
     settings
 }
 
-/// Names in the order in which they are looked up. PostgreSQL writes a few with capitals (`DateStyle`).
-fn order(name: &str) -> String {
-    name.to_ascii_lowercase()
+/// The order in which names are looked up. PostgreSQL writes a few with capitals (`DateStyle`).
+fn order(left: &str, right: &str) -> Ordering {
+    left.bytes()
+        .map(|byte| byte.to_ascii_lowercase())
+        .cmp(right.bytes().map(|byte| byte.to_ascii_lowercase()))
 }
 
 /// One line of a table.
@@ -113,6 +118,7 @@ fn setting(line: &'static str) -> Option<Setting> {
     let mut next = || fields.next();
     let (name, kind, unit) = (next()?, next()?, next()?);
     let (least, most, words, also) = (next()?, next()?, next()?, next()?);
+    let boot = Some(next()?).filter(|value| !value.is_empty());
     let context = match next()? {
         "internal" => Context::Never,
         "postmaster" => Context::Start,
@@ -129,7 +135,7 @@ fn setting(line: &'static str) -> Option<Setting> {
         "real" => Kind::Real(range()?),
         _ => Kind::Text,
     };
-    Some(Setting { name, kind, context })
+    Some(Setting { name, kind, context, boot })
 }
 
 #[cfg(test)]
@@ -151,7 +157,7 @@ mod tests {
             for setting in table {
                 assert_eq!(find(setting.name, version(*major)), Some(setting));
             }
-            let twice = table.windows(2).find(|pair| order(pair[0].name) == order(pair[1].name));
+            let twice = table.windows(2).find(|pair| order(pair[0].name, pair[1].name).is_eq());
             assert_eq!(twice, None);
         }
     }
@@ -167,6 +173,8 @@ mod tests {
             find("shared_buffers", version(16)).unwrap().kind,
             Kind::Integer(Range { unit: "8kB", least: 16.0, most: 1_073_741_823.0 })
         );
+        assert_eq!(find("max_wal_senders", version(17)).unwrap().boot, Some("10"));
+        assert_eq!(find("work_mem", version(17)).unwrap().boot, None, "it needs no restart");
         assert_eq!(find("datestyle", version(17)).unwrap().name, "DateStyle");
         assert_eq!(versions_with("old_snapshot_threshold"), [14, 15, 16]);
     }

@@ -43,6 +43,27 @@ impl Setting {
         }
     }
 
+    /// Whether PostgreSQL takes two values for the same. Those that it would not read are the same as themselves only.
+    pub fn is_same(&self, one: &str, other: &str) -> bool {
+        if one == other {
+            return true;
+        }
+        if self.read(one).is_err() || self.read(other).is_err() {
+            return false;
+        }
+        let lower = |value: &str| value.trim().to_ascii_lowercase();
+        match &self.kind {
+            Kind::Text => false,
+            Kind::Bool => truth(&lower(one)) == truth(&lower(other)),
+            Kind::Words(shown, _) => {
+                let (one, other) = (word(shown, &lower(one)), word(shown, &lower(other)));
+                one.is_some() && one == other
+            }
+            Kind::Integer(range) => range.counted(one, true) == range.counted(other, true),
+            Kind::Real(range) => range.counted(one, false) == range.counted(other, false),
+        }
+    }
+
     /// How many bytes `value` is (milliseconds for a time, the number itself without a unit); nothing if it is no
     /// number that PostgreSQL would read.
     pub fn amount(&self, value: &str) -> Option<f64> {
@@ -53,6 +74,24 @@ impl Setting {
         let worth = MEMORY.iter().chain(TIME).find(|(known, _)| *known == unit);
         Some(number * worth.map_or(1.0, |(_, worth)| *worth))
     }
+}
+
+/// Words that PostgreSQL takes without showing them, and what it shows. Others of them are not compared.
+const SHOWN_AS: &[(&str, &str)] = &[("archive", "replica"), ("hot_standby", "replica")];
+
+/// The word that PostgreSQL shows for a lower-case one: one of its words, a boolean written in another way, or an old name.
+fn word(shown: &[&'static str], value: &str) -> Option<&'static str> {
+    let named = |wanted: &str| shown.iter().copied().find(|word| word.eq_ignore_ascii_case(wanted));
+    let old = SHOWN_AS.iter().find(|(old, _)| *old == value).map(|(_, new)| *new);
+    let flag = || named(if truth(value) { "on" } else { "off" });
+    named(value).or_else(|| old.and_then(named)).or_else(|| is_bool(value).then(flag).flatten())
+}
+
+/// Whether a boolean in lower case is true.
+fn truth(value: &str) -> bool {
+    value == "1"
+        || value == "on"
+        || (!value.is_empty() && ("true".starts_with(value) || "yes".starts_with(value)))
 }
 
 fn is_one_of(words: &[&str], value: &str) -> bool {
@@ -74,13 +113,29 @@ impl Range {
             _ => (MEMORY, NO_MEMORY),
         };
         let (number, unit) = number_and_unit(value).ok_or(sample)?;
-        let worth = |name: &str| units.iter().find(|(known, _)| *known == name).map(|(_, worth)| *worth);
-        let base_worth = worth(self.unit).unwrap_or(1.0);
-        let unit_worth = if unit.is_empty() { base_worth } else { worth(unit).ok_or(sample)? };
-        let counted = number * unit_worth / base_worth;
-        // PostgreSQL takes a whole number with a fraction and rounds it, to the even one of two neighbours.
-        let counted = if whole { counted.round_ties_even() } else { counted };
+        let is_known = |name: &str| units.iter().any(|(known, _)| *known == name);
+        if !unit.is_empty() && !is_known(unit) {
+            return Err(sample.to_owned());
+        }
+        let counted = self.in_own_unit(number, unit, whole);
         if (self.least..=self.most).contains(&counted) { Ok(()) } else { Err(self.told(unit)) }
+    }
+
+    /// A value as PostgreSQL keeps it.
+    fn counted(&self, value: &str, whole: bool) -> Option<f64> {
+        let (number, unit) = number_and_unit(value.trim())?;
+        Some(self.in_own_unit(number, unit, whole))
+    }
+
+    /// A number of a unit, or of none, in the setting's own.
+    fn in_own_unit(&self, number: f64, unit: &str, whole: bool) -> f64 {
+        let worth = |name: &str| {
+            let found = MEMORY.iter().chain(TIME).find(|(known, _)| *known == name);
+            found.map_or(1.0, |(_, worth)| *worth)
+        };
+        let counted = if unit.is_empty() { number } else { number * worth(unit) / worth(self.unit) };
+        // PostgreSQL takes a whole number with a fraction and rounds it, to the even one of two neighbours.
+        if whole { counted.round_ties_even() } else { counted }
     }
 
     /// The bounds in words.
@@ -187,6 +242,38 @@ mod tests {
             for value in values {
                 assert!(read(name, "17", value).is_err(), "{name} = {value}");
             }
+        }
+    }
+
+    #[test]
+    fn one_value_in_several_spellings_is_one_value() {
+        let same = |name: &str, one: &str, other: &str| {
+            find(name, "17".parse().unwrap()).unwrap().is_same(one, other)
+        };
+        for (name, one, other) in [
+            ("wal_buffers", "16MB", "16384kB"),
+            ("wal_buffers", "2048", "16MB"),
+            ("max_worker_processes", "8", "8.2"),
+            ("max_connections", "0x64", "1e2"),
+            ("track_commit_timestamp", "off", "FALSE"),
+            ("huge_pages", "try", "TRY"),
+            ("huge_pages", "on", "yes"),
+            ("wal_level", "hot_standby", "replica"),
+            ("unix_socket_group", "postgres", "postgres"),
+            ("random_page_cost", "4", "4.0"),
+        ] {
+            assert!(same(name, one, other) && same(name, other, one), "{name}: {one}, {other}");
+        }
+        for (name, one, other) in [
+            ("wal_buffers", "16MB", "16kB"),
+            ("max_worker_processes", "8", "9"),
+            ("track_commit_timestamp", "off", "on"),
+            ("huge_pages", "try", "on"),
+            ("wal_level", "minimal", "replica"),
+            ("unix_socket_group", "postgres", "Postgres"),
+            ("max_connections", "many", "100"),
+        ] {
+            assert!(!same(name, one, other), "{name}: {one}, {other}");
         }
     }
 

@@ -1,13 +1,17 @@
 //! A real API server for one test program: etcd and kube-apiserver as plain processes, on loopback, in a folder of
 //! their own that goes away with them.
 //!
-//! No controllers run: a StatefulSet makes no pods, and what is deleted with dependants stays. For what only asks the API
-//! server (schemas, CEL, server-side apply, conversion of what was written) that is all it takes, in seconds and
-//! without root. The programs are those that the local cluster has built (`docs/local-cluster.md`).
+//! No controllers run, unless [`Controllers`] are started: a StatefulSet makes no pods, and what is deleted with
+//! dependants stays. For what only asks the API server (schemas, CEL, server-side apply, conversion of what was written)
+//! that is all it takes, in seconds and without root. The programs are those that the local cluster has built
+//! (`docs/local-cluster.md`).
 
+mod controllers;
 mod daemon;
+pub mod definitions;
 mod programs;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::TcpListener;
@@ -17,8 +21,12 @@ use std::time::{Duration, Instant};
 use kube::Client;
 use kube::config::{AuthInfo, Config};
 
+pub use controllers::Controllers;
 pub(crate) use daemon::Daemon;
 pub use programs::Programs;
+
+/// Who [`ControlPlane::client`] is.
+const ADMINISTRATOR: &str = "admin";
 
 /// How long the API server may take until it is ready, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -27,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct ControlPlane {
     port: u16,
-    token: String,
+    tokens: BTreeMap<String, String>,
     // In this order: the API server goes first, the files last.
     _api_server: Daemon,
     _storage: Daemon,
@@ -40,23 +48,32 @@ impl ControlPlane {
     /// # Errors
     /// What kept a process from starting, or the end of its log.
     pub async fn start(programs: &Programs) -> io::Result<Self> {
+        Self::start_for(programs, &[]).await
+    }
+
+    /// The same, for programs that are to be told apart: each of these users may do everything, and every request of
+    /// theirs stands in the audit log.
+    ///
+    /// # Errors
+    /// What kept a process from starting, or the end of its log.
+    pub async fn start_for(programs: &Programs, users: &[&str]) -> io::Result<Self> {
         let folder = Folder::new()?;
         let [storage_port, peer_port, port] = free_ports()?;
-        let token = token()?;
-        write_credentials(folder.path(), &token)?;
+        let everybody = users.iter().copied().chain([ADMINISTRATOR]);
+        let tokens = everybody.map(|user| Ok((user.to_owned(), token()?))).collect::<io::Result<_>>()?;
+        write_credentials(folder.path(), &tokens)?;
+        let mut flags = api_server_flags(folder.path(), storage_port, port);
+        if !users.is_empty() {
+            flags.extend(audit_flags(folder.path(), users)?);
+        }
         let storage = Daemon::start(
             "etcd",
             &programs.etcd,
             &storage_flags(folder.path(), storage_port, peer_port),
             folder.path(),
         )?;
-        let api_server = Daemon::start(
-            "kube-apiserver",
-            &programs.api_server,
-            &api_server_flags(folder.path(), storage_port, port),
-            folder.path(),
-        )?;
-        let mut control_plane = Self { port, token, _api_server: api_server, _storage: storage, folder };
+        let api_server = Daemon::start("kube-apiserver", &programs.api_server, &flags, folder.path())?;
+        let mut control_plane = Self { port, tokens, _api_server: api_server, _storage: storage, folder };
         control_plane.until_ready().await?;
         Ok(control_plane)
     }
@@ -66,6 +83,15 @@ impl ControlPlane {
     /// # Errors
     /// When no client can be made of address and token.
     pub fn client(&self) -> kube::Result<Client> {
+        self.client_of(ADMINISTRATOR)
+    }
+
+    /// A client of one of the users.
+    ///
+    /// # Errors
+    /// When no client can be made of address and token.
+    pub fn client_of(&self, user: &str) -> kube::Result<Client> {
+        let token = self.tokens.get(user).cloned().unwrap_or_default();
         let address = http::Uri::builder()
             .scheme("https")
             .authority(format!("127.0.0.1:{}", self.port))
@@ -74,7 +100,7 @@ impl ControlPlane {
             .map_err(kube::Error::HttpError)?;
         let mut config = Config::new(address);
         config.accept_invalid_certs = true; // the server has just signed its certificate itself
-        config.auth_info = AuthInfo { token: Some(self.token.clone().into()), ..AuthInfo::default() };
+        config.auth_info = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
         Client::try_from(config)
     }
 
@@ -83,14 +109,22 @@ impl ControlPlane {
     /// # Errors
     /// When it cannot be written.
     pub fn kubeconfig(&self) -> io::Result<PathBuf> {
-        let path = self.folder.path().join("kubeconfig");
+        self.kubeconfig_of(ADMINISTRATOR)
+    }
+
+    /// A kubeconfig of one of the users.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn kubeconfig_of(&self, user: &str) -> io::Result<PathBuf> {
+        let path = self.folder.path().join(format!("kubeconfig-{user}"));
         let kubeconfig = serde_json::json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "control-plane",
             "clusters": [{ "name": "control-plane", "cluster": {
                 "server": format!("https://127.0.0.1:{}", self.port), "insecure-skip-tls-verify": true,
             } }],
-            "contexts": [{ "name": "control-plane", "context": { "cluster": "control-plane", "user": "admin" } }],
-            "users": [{ "name": "admin", "user": { "token": self.token } }],
+            "contexts": [{ "name": "control-plane", "context": { "cluster": "control-plane", "user": user } }],
+            "users": [{ "name": user, "user": { "token": self.tokens.get(user) } }],
         });
         fs::write(&path, kubeconfig.to_string())?;
         Ok(path)
@@ -120,6 +154,11 @@ impl ControlPlane {
     /// Where the logs of both are, for as long as they run.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where the requests of users are written, one a line.
+    pub fn audit_log(&self) -> PathBuf {
+        self.folder.path().join(AUDIT_LOG)
     }
 }
 
@@ -171,9 +210,10 @@ fn token() -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The administrator's token, and the key that tokens of service accounts are signed with.
-fn write_credentials(folder: &Path, token: &str) -> io::Result<()> {
-    fs::write(folder.join("tokens.csv"), format!("{token},admin,admin,\"system:masters\"\n"))?;
+/// The users' tokens, and the key that tokens of service accounts are signed with.
+fn write_credentials(folder: &Path, tokens: &BTreeMap<String, String>) -> io::Result<()> {
+    let lines = tokens.iter().map(|(user, token)| format!("{token},{user},{user},\"system:masters\"\n"));
+    fs::write(folder.join("tokens.csv"), lines.collect::<String>())?;
     let key = rcgen::KeyPair::generate().map_err(io::Error::other)?;
     fs::write(folder.join("service-account.pub"), key.public_key_pem())?;
     fs::write(folder.join("service-account.key"), key.serialize_pem())
@@ -185,6 +225,7 @@ fn storage_flags(folder: &Path, port: u16, peer_port: u16) -> Vec<String> {
         format!("--data-dir={}", folder.join("etcd").display()),
         "--log-level=error".into(),
         "--unsafe-no-fsync".into(),
+        "--quota-backend-bytes=8589934592".into(), // thousands of clusters, with what they were before
         format!("--listen-client-urls={client}"),
         format!("--advertise-client-urls={client}"),
         format!("--listen-peer-urls={peer}"),
@@ -206,7 +247,28 @@ fn api_server_flags(folder: &Path, storage_port: u16, port: u16) -> Vec<String> 
         format!("--service-account-key-file={}", file("service-account.pub")),
         format!("--service-account-signing-key-file={}", file("service-account.key")),
         "--service-cluster-ip-range=10.96.0.0/16".into(),
-        // Nothing makes service accounts here, and pods are never run.
+        "--allow-privileged=true".into(),
+        // The server is at no address that Endpoints could hold, so it publishes none.
+        "--endpoint-reconciler-type=none".into(),
+        // Pods get no tokens: where they run at all, they are stand-ins.
         "--disable-admission-plugins=ServiceAccount".into(),
     ]
+}
+
+/// Within the server's folder.
+const AUDIT_LOG: &str = "audit.log";
+
+/// Who asked what, without contents, and only of these users: each line costs the server time.
+fn audit_flags(folder: &Path, users: &[&str]) -> io::Result<Vec<String>> {
+    let policy = serde_json::json!({
+        "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+        "rules": [{ "level": "Metadata", "users": users }, { "level": "None" }],
+    });
+    let path = folder.join("audit-policy.json");
+    fs::write(&path, policy.to_string())?;
+    Ok(vec![
+        format!("--audit-policy-file={}", path.display()),
+        format!("--audit-log-path={}", folder.join(AUDIT_LOG).display()),
+        "--audit-log-maxsize=100000".into(), // MiB: never another file
+    ])
 }

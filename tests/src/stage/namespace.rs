@@ -13,7 +13,7 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use super::manifest::manifests;
-use super::{Cluster, Operator, Refusal, SOON, Stop, Told, from_yaml, until};
+use super::{Cluster, Operator, Refusal, Reviews, SOON, Stop, Told, from_yaml, until};
 
 /// Who applies manifests, as Kubernetes records it.
 const USER: &str = "e2e";
@@ -130,6 +130,14 @@ impl Stage {
             Err(kube::Error::Api(status)) => Ok(Refusal::of(&status)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Begins to have a manifest judged so often each second.
+    ///
+    /// # Errors
+    /// When it is no manifest.
+    pub fn reviews(&self, yaml: &str, each_second: u32) -> Told<Reviews> {
+        Reviews::begin(self, yaml, each_second)
     }
 
     /// Whether `kubectl create --dry-run=server` takes a manifest.

@@ -7,7 +7,7 @@ use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, LogPa
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
-use super::{SETTLED, Stop, Told, until};
+use super::{SETTLED, Stage, Stop, Told, until};
 
 const POD_LABELS: &str = "app.kubernetes.io/name=postgres-operator,app.kubernetes.io/component=operator";
 const NAME: &str = "postgres-operator";
@@ -148,6 +148,23 @@ impl Operator {
         let patch = Patch::Merge(json!({"configuration": {key: value}}));
         self.configurations().patch(NAME, &PatchParams::default(), &patch).await?;
         Ok(())
+    }
+}
+
+impl Stage {
+    /// Changes some settings of one group of the operator's configuration, and takes that back after the story.
+    ///
+    /// # Errors
+    /// When the change is refused.
+    pub async fn configure(&self, group: &'static str, settings: Value) -> Told {
+        let operator = self.operator();
+        let before = operator.setting(group).await?;
+        let keys = settings.as_object().into_iter().flatten().map(|(key, _)| key);
+        let undo: Value =
+            keys.map(|key| (key.clone(), before.get(key).cloned().unwrap_or_default())).collect();
+        let undone = operator.clone();
+        self.afterwards(async move { undone.set(group, &undo).await });
+        operator.set(group, &settings).await
     }
 }
 

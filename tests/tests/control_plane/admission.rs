@@ -18,7 +18,7 @@ use webhook::configuration::Source;
 use webhook::metrics::Metrics;
 use webhook::routes::{App, reviews};
 use webhook::serve;
-use webhook::surroundings::World;
+use webhook::surroundings::{Reach, World};
 use webhook::tls::{Certificate, Files};
 
 use crate::manifests::{manifest, manifests};
@@ -203,7 +203,8 @@ pub(crate) async fn what_stands_around_is_told_under_the_shipped_rights(client: 
     });
     apply(&client, &quota).await;
     let webhook = Webhook::for_namespace(&client, "small", OperatorConfig::default()).await;
-    webhook.world.watch(&as_webhook(&client), true, &webhook.metrics);
+    let reach = Reach { secrets: true, ..Reach::default() };
+    webhook.world.watch(&as_webhook(&client), &reach, &webhook.metrics);
     let kinds = [
         "configmaps",
         "limitranges",

@@ -9,9 +9,15 @@ mod admission;
 mod adoption;
 mod argo;
 mod argo_library;
+mod configuration;
 mod definitions;
+mod deployment;
+mod fleet;
+mod foresight;
 mod golden;
 mod health;
+mod helm;
+mod leaders;
 mod manifests;
 mod offline;
 mod operator;
@@ -65,8 +71,26 @@ const STORIES: &[(&str, Story)] = stories![
     stored_form::what_kubernetes_writes_in_another_way_is_applied_once,
     refusals::what_would_be_refused_is_told_before_any_pod_goes_and_a_full_quota_stops_nothing,
     status::upstreams_definition_keeps_the_word_and_nothing_is_written_for_ever,
+    deployment::every_overlay_is_taken_by_the_api_server_and_its_pods_pass_pod_security,
+    deployment::in_every_overlay_what_is_named_is_there_and_ports_are_guarded,
+    deployment::for_high_availability_there_are_two_of_each_apart_from_one_another,
+    deployment::with_cert_manager_it_issues_what_the_webhook_mounts_and_our_job_is_gone,
+    deployment::an_installation_for_one_namespace_has_the_same_rights_but_only_there,
+    helm::the_chart_makes_what_kustomize_makes,
+    helm::both_charts_are_clean_and_wrong_values_are_told,
+    helm::every_key_of_zalandos_chart_does_what_it_did,
+    helm::definitions_are_upgraded_with_their_release_and_outlive_it,
     streams::event_streams_are_made_adopted_and_removed,
+    leaders::the_next_operator_acts_at_once_when_one_stops_and_soon_when_one_dies,
+    leaders::shards_are_divided_and_given_back,
+    configuration::a_wrong_operator_configuration_is_told_and_the_last_valid_one_stays,
+    configuration::a_wrong_config_map_is_told_and_the_last_valid_one_stays,
+    configuration::other_infrastructure_roles_and_teams_are_watched_without_a_restart,
+    foresight::an_adoption_is_foreseen_without_writing_anything,
+    foresight::pods_that_an_adoption_would_recreate_are_named_with_the_fields,
+    foresight::a_manifest_that_admission_would_refuse_is_foreseen_in_its_words,
     upstream::what_upstream_shows_as_examples_is_accepted,
+    fleet::a_small_fleet_is_measured_to_the_end,
 ];
 
 /// The server's address and credentials in a file, for stories that start programs.
@@ -93,7 +117,7 @@ async fn main() -> ExitCode {
     let control_plane = ControlPlane::start(&programs).await.unwrap();
     let client = control_plane.client().unwrap();
     KUBECONFIG.set(control_plane.kubeconfig().unwrap()).unwrap();
-    definitions::install(&client).await;
+    tests::control_plane::definitions::install(&client).await.unwrap();
     let mut failed = 0;
     let measurements = MEASUREMENTS.iter().filter(|(name, _)| wanted.iter().any(|word| word == name));
     for (name, story) in STORIES.iter().chain(measurements) {

@@ -104,7 +104,7 @@ pub(crate) async fn what_a_file_would_change_in_the_cluster_is_told_without_chan
 pub(crate) async fn a_circle_of_teams_over_two_objects_is_told_in_the_cluster_and_before(client: Client) {
     namespace(&client, NAMESPACE, json!({})).await;
     let webhook = Webhook::for_namespace(&client, NAMESPACE, OperatorConfig::default()).await;
-    webhook.world.watch(&client, false, &webhook.metrics);
+    webhook.world.watch(&client, &Default::default(), &webhook.metrics);
     let path = format!("/apis/acid.zalan.do/v1/namespaces/{NAMESPACE}/postgresteams");
     let create = |team: &Value, query: &str| {
         Request::post(format!("{path}{query}"))

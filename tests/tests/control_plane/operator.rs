@@ -81,6 +81,7 @@ impl Operator {
             metrics,
             config: watch::channel(Arc::new(config)).1,
             controller_id: None,
+            mandate: Default::default(),
             namespace: namespace.to_owned(),
             clock: Timestamp::now,
         };

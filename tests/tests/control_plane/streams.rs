@@ -20,21 +20,7 @@ use crate::operator::{Operator, run};
 
 const NAMESPACE: &str = "event-streams";
 
-/// As the other operator defines its kind: anything below `spec`.
-const DEFINITION: &str = "
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: { name: fabriceventstreams.zalando.org }
-spec:
-  group: zalando.org
-  scope: Namespaced
-  names: { kind: FabricEventStream, plural: fabriceventstreams, singular: fabriceventstream, shortNames: [fes] }
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema: { openAPIV3Schema: { type: object, x-kubernetes-preserve-unknown-fields: true } }
-";
+const DEFINITION: &str = include_str!("../../fixtures/fabriceventstream.yaml");
 
 fn stream(application: &str, table: &str) -> Value {
     json!({

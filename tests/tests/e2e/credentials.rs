@@ -8,8 +8,6 @@ use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, P
 use serde_json::json;
 use tests::stage::{Cluster, SETTLED, SOON, Stage, Stop, Told, until};
 
-use crate::people::configure;
-
 const ROTATED: &str = include_str!("../../fixtures/e2e/rotated.yaml");
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 
@@ -70,7 +68,7 @@ pub(crate) async fn a_password_changed_by_hand_reaches_the_database_within_secon
 }
 
 pub(crate) async fn a_user_of_another_namespace_finds_its_secret_there(stage: &Stage) -> Told {
-    configure(stage, "kubernetes", json!({"enable_cross_namespace_secret": true})).await?;
+    stage.configure("kubernetes", json!({"enable_cross_namespace_secret": true})).await?;
     let namespaces: Api<Namespace> = Api::all(stage.client());
     let elsewhere = format!("{}-app", stage.namespace());
     let namespace = Namespace {

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod admission;
+mod certificates;
 mod clones;
 mod credentials;
 mod deletion;
@@ -88,6 +89,8 @@ fn main() -> ExitCode {
         story!(alone volumes::the_volume_of_a_removed_member_goes_or_stays_as_configured),
         story!(alone pod_parts::sidecars_volumes_and_environment_are_in_the_pods_and_the_manifest_has_the_last_word),
         story!(alone undecodable::a_manifest_that_cannot_be_read_is_invalid_and_the_others_go_on),
+        story!(alone certificates::nobody_is_refused_while_authorities_rotate_and_webhooks_are_replaced),
+        story!(alone certificates::a_killed_webhook_costs_no_more_than_what_it_was_answering),
         story!(alone metrics::a_real_prometheus_reads_both_services),
         story!(alone idle::a_settled_cluster_causes_no_request),
         // The last: it judges what all others have caused.

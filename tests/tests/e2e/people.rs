@@ -12,20 +12,20 @@ pub(crate) async fn people_come_and_go_with_their_team_and_stay_while_the_teams_
     stage: &Stage,
 ) -> Told {
     begin_teams_api(stage).await?;
-    configure(
-        stage,
-        "teams_api",
-        json!({
-            "enable_teams_api": true,
-            "enable_postgres_team_crd": true,
-            "teams_api_url": format!("http://teams-api.{}.svc", stage.namespace()),
-            "enable_team_member_deprecation": true,
-            "role_deletion_suffix": "_left",
-        }),
-    )
-    .await?;
+    stage
+        .configure(
+            "teams_api",
+            json!({
+                "enable_teams_api": true,
+                "enable_postgres_team_crd": true,
+                "teams_api_url": format!("http://teams-api.{}.svc", stage.namespace()),
+                "enable_team_member_deprecation": true,
+                "role_deletion_suffix": "_left",
+            }),
+        )
+        .await?;
     let token = format!("{}/teams-token", stage.namespace());
-    configure(stage, "kubernetes", json!({"oauth_token_secret_name": token})).await?;
+    stage.configure("kubernetes", json!({"oauth_token_secret_name": token})).await?;
     let team = |members: &[&str]| json!({"additionalMembers": {"acid": members}});
     apply_team(stage, team(&["carol"])).await?;
 
@@ -73,7 +73,7 @@ pub(crate) async fn an_infrastructure_role_logs_in_everywhere_with_the_password_
         "secretname": format!("{}/monitoring", stage.namespace()),
         "userkey": "user", "passwordkey": "password", "rolekey": "member_of",
     }]);
-    configure(stage, "kubernetes", json!({"infrastructure_roles_secrets": definition})).await?;
+    stage.configure("kubernetes", json!({"infrastructure_roles_secrets": definition})).await?;
 
     let cluster = stage.settled(ONE, 1).await?;
     let logs_in = async |password: &str| {
@@ -97,17 +97,6 @@ pub(crate) async fn an_infrastructure_role_logs_in_everywhere_with_the_password_
     stage.tell(format!("another password after {:.1} s", begun.elapsed().as_secs_f32()));
     cluster.until_running().await?;
     Ok(())
-}
-
-/// Changes some settings of a group, and takes that back after the story.
-pub(crate) async fn configure(stage: &Stage, group: &'static str, settings: Value) -> Told {
-    let operator = stage.operator();
-    let before = operator.setting(group).await?;
-    let keys = settings.as_object().into_iter().flatten().map(|(key, _)| key);
-    let undo: Value = keys.map(|key| (key.clone(), before.get(key).cloned().unwrap_or_default())).collect();
-    let undone = operator.clone();
-    stage.afterwards(async move { undone.set(group, &undo).await });
-    operator.set(group, &settings).await
 }
 
 async fn begin_teams_api(stage: &Stage) -> Told {

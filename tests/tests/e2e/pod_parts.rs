@@ -5,8 +5,6 @@ use kube::api::PostParams;
 use serde_json::json;
 use tests::stage::{Cluster, Stage, Told, image};
 
-use crate::people::configure;
-
 const PARTS: &str = include_str!("../../fixtures/e2e/pod-parts.yaml");
 
 pub(crate) async fn sidecars_volumes_and_environment_are_in_the_pods_and_the_manifest_has_the_last_word(
@@ -28,17 +26,17 @@ pub(crate) async fn sidecars_volumes_and_environment_are_in_the_pods_and_the_man
         "stringData": {"FROM_SECRET": "secret", "FROM_BOTH": "secret", "FROM_ALL": "secret"},
     }))?;
     stage.api::<Secret>().create(&PostParams::default(), &secret).await?;
-    configure(
-        stage,
-        "kubernetes",
-        json!({
-            "pod_environment_configmap": format!("{}/shop-environment", stage.namespace()),
-            "pod_environment_secret": "shop-environment",
-            "share_pgsocket_with_sidecars": true,
-            "additional_pod_capabilities": ["SYS_NICE"],
-        }),
-    )
-    .await?;
+    stage
+        .configure(
+            "kubernetes",
+            json!({
+                "pod_environment_configmap": format!("{}/shop-environment", stage.namespace()),
+                "pod_environment_secret": "shop-environment",
+                "share_pgsocket_with_sidecars": true,
+                "additional_pod_capabilities": ["SYS_NICE"],
+            }),
+        )
+        .await?;
 
     let cluster = stage.settled(&PARTS.replace("IMAGE", &image()), 2).await?;
     for (container, script, expected) in [

@@ -8,21 +8,7 @@ use tests::stage::{SETTLED, Stage, Stop, Told, until};
 
 const TWO: &str = include_str!("../../fixtures/e2e/two-members.yaml");
 
-/// As the other operator defines its kind: anything below `spec`.
-const DEFINITION: &str = "
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: { name: fabriceventstreams.zalando.org }
-spec:
-  group: zalando.org
-  scope: Namespaced
-  names: { kind: FabricEventStream, plural: fabriceventstreams, singular: fabriceventstream, shortNames: [fes] }
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema: { openAPIV3Schema: { type: object, x-kubernetes-preserve-unknown-fields: true } }
-";
+const DEFINITION: &str = include_str!("../../fixtures/fabriceventstream.yaml");
 
 pub(crate) async fn a_stream_has_its_slot_and_publication_and_leaves_nothing(stage: &Stage) -> Told {
     define(stage).await?;

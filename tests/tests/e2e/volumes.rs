@@ -5,8 +5,6 @@ use kube::api::{Api, ListParams};
 use serde_json::json;
 use tests::stage::{SETTLED, Stage, Stop, Told, until};
 
-use crate::people::configure;
-
 const TWO: &str = include_str!("../../fixtures/e2e/two-members.yaml");
 
 pub(crate) async fn volumes_grow_and_no_pod_is_touched(stage: &Stage) -> Told {
@@ -45,7 +43,7 @@ pub(crate) async fn the_volume_of_a_removed_member_goes_or_stays_as_configured(s
     let claims = stage.api::<PersistentVolumeClaim>();
     for (policy, stays) in [("retain", true), ("delete", false)] {
         let policy = json!({"when_deleted": "retain", "when_scaled": policy});
-        configure(stage, "kubernetes", json!({"persistent_volume_claim_retention_policy": policy})).await?;
+        stage.configure("kubernetes", json!({"persistent_volume_claim_retention_policy": policy})).await?;
         cluster.change(json!({"spec": {"numberOfInstances": 1}})).await?;
         cluster.until_members_are(1).await?;
         cluster.until_running().await?;

@@ -160,7 +160,8 @@ async fn no_secret_stands_in_logs_events_status_figures_or_answers() {
     live(&mut world).await;
 
     let secrets = secrets(&world);
-    assert!(secrets.len() > PLACES.len() + 2, "the operator has made passwords: {}", secrets.len());
+    // Of the superuser and of replication; those of the two others were chosen.
+    assert!(secrets.len() >= PLACES.len() + 2, "the operator has made passwords: {}", secrets.len());
     let statements = world.servers.lock().unwrap().statements.join("\n");
     for role in ["infra", "app"] {
         assert!(statements.contains(&format!("CREATE ROLE \"{role}\"")), "{role}: {statements}");

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use shared::annotations::{UPGRADE_FAILED, UPGRADED};
+use shared::config::MajorVersionUpgradeMode;
 use tests::fake_api::{Call, Failure, Fault};
 
 use crate::invariants;
@@ -24,6 +26,7 @@ struct End {
     acts: Vec<String>,
     objects: BTreeMap<String, Value>,
     in_force: Vec<String>,
+    major: u64,
 }
 
 impl Story {
@@ -105,6 +108,7 @@ fn reads(call: &Call) -> bool {
 fn compare(expected: &End, found: &End, story: &str) {
     assert_eq!(expected.acts, found.acts, "{story}: other acts");
     assert_eq!(expected.word, found.word, "{story}: another word");
+    assert_eq!(expected.major, found.major, "{story}: another major version");
     assert_eq!(expected.in_force, found.in_force, "{story}: other settings in force");
     let names = |end: &End| end.objects.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(expected), names(found), "{story}: other objects");
@@ -126,7 +130,13 @@ async fn end(world: &World, story: &str) -> End {
             .map(|(key, object)| (format!("{} {}", key.resource, key.name), lasting((**object).clone())))
             .collect()
     };
-    End { word: world.word(), acts, objects, in_force: world.in_force("max_connections") }
+    End {
+        word: world.word(),
+        acts,
+        objects,
+        in_force: world.in_force("max_connections"),
+        major: world.major(),
+    }
 }
 
 /// An object without what is another at each telling: identities, times, addresses, random passwords.
@@ -138,6 +148,9 @@ fn lasting(mut object: Value) -> Value {
             metadata.remove(field);
         }
     }
+    if let Some(failed) = object["metadata"]["annotations"][UPGRADE_FAILED].as_str().map(str::to_owned) {
+        object["status"] = serde_json::from_str(&object["status"].to_string().replace(&failed, "…")).unwrap();
+    }
     if let Some(status) = object["status"].as_object_mut() {
         status.remove("lastStep");
         status.remove("podIP");
@@ -147,6 +160,11 @@ fn lasting(mut object: Value) -> Value {
         for condition in status.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
             condition["lastTransitionTime"] = Value::Null;
             condition["observedGeneration"] = Value::Null;
+        }
+    }
+    for note in [UPGRADED, UPGRADE_FAILED] {
+        if let Some(time) = object["metadata"]["annotations"].get_mut(note) {
+            *time = json!("…");
         }
     }
     for secret in ["password", "userlist.txt", "users.txt"] {
@@ -209,6 +227,25 @@ fn stories() -> Vec<Story> {
             world.patch(json!({"dockerImage": "spilo:broken"}));
         }),
         Story::new("larger volumes", manifest(2), |world| world.patch(json!({"volume": {"size": "2Gi"}}))),
+        Story::new("a major upgrade", with(2, json!({"postgresql": {"version": "16"}})), |world| {
+            world.patch(json!({"postgresql": {"version": "17"}}));
+        }),
+        Story::new(
+            "a configured major upgrade",
+            with(2, json!({"postgresql": {"version": "15"}})),
+            |world| {
+                world.configure(|config| {
+                    let upgrade = &mut config.major_version_upgrade;
+                    upgrade.major_version_upgrade_mode = MajorVersionUpgradeMode::Full;
+                    upgrade.minimal_major_version = "16".parse().unwrap();
+                    upgrade.target_major_version = "17".parse().unwrap();
+                });
+            },
+        ),
+        Story::new("a failing major upgrade", with(2, json!({"postgresql": {"version": "16"}})), |world| {
+            world.nature.lock().unwrap().patroni.plan.fails = Some("no space left".to_owned());
+            world.patch(json!({"postgresql": {"version": "17"}}));
+        }),
         Story::new("annotations of pods", with(2, json!({"podAnnotations": {"old": "1"}})), |world| {
             world.patch(json!({"podAnnotations": {"old": null, "new": "1"}}));
         }),
@@ -269,6 +306,9 @@ each! {
     both_at_once_survive_a_stop, both_at_once_survive_failed_calls: "an image and a parameter at once";
     a_broken_image_survives_a_stop, a_broken_image_survives_failed_calls: "a broken image";
     larger_volumes_survive_a_stop, larger_volumes_survive_failed_calls: "larger volumes";
+    a_major_upgrade_survives_a_stop, a_major_upgrade_survives_failed_calls: "a major upgrade";
+    a_configured_upgrade_survives_a_stop, a_configured_upgrade_survives_failed_calls: "a configured major upgrade";
+    a_failing_upgrade_survives_a_stop, a_failing_upgrade_survives_failed_calls: "a failing major upgrade";
     annotations_survive_a_stop, annotations_survive_failed_calls: "annotations of pods";
     a_deletion_survives_a_stop, a_deletion_survives_failed_calls: "a deletion";
 }

@@ -149,10 +149,7 @@ async fn a_protected_cluster_stays_although_its_manifest_was_deleted_past_the_we
         let mut config = configuration();
         config.kubernetes.enable_finalizers = finalizers;
         config.kubernetes.delete_annotation_name_key = Some("delete-name".to_owned());
-        let mut world = World::configured(config);
-        world.start("operator");
-        world.apply(manifest(1));
-        world.settle().await;
+        let world = World::under(config, manifest(1)).await;
         let before = world.pods();
         world.delete();
         world.pass(300).await;

@@ -5,7 +5,11 @@
 //!              │            ▲      ▲              │        │
 //!              └── tick ────┘      └── Patroni ◄──┘        └──► databases
 //! ```
-//! The world without its operators is plain data ([`Saved`]): whoever stops an operator has nothing but that.
+//! Parts: what people do (`people`), what a story reads (`seen`), the world as plain data (`saved`).
+
+mod people;
+mod saved;
+mod seen;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -19,13 +23,14 @@ use operator::context::Context;
 use operator::controller;
 use operator::events::Events;
 use operator::http::{RestApi, routes};
+use operator::leader::{Candidacy, LEASE, Mandate, Tenure};
 use operator::metrics::Metrics;
 use operator::patroni::Patroni;
 use operator::rolling::Places;
 use operator::team::{self, Teams};
-use serde_json::{Value, json};
+use serde_json::Value;
 use shared::config::OperatorConfig;
-use tests::fake_api::{Call, Deletion, FakeApi, Key, Manager, Store, Verb, When};
+use tests::fake_api::{Call, FakeApi, Key, Store, When};
 use tests::simulation::{Nature, clock, patroni};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -34,30 +39,24 @@ use crate::database::{Databases, Servers};
 use crate::disks::Cloud;
 use crate::exec::{Commands, Shells};
 
+use saved::{Parts, save};
+pub(crate) use saved::{Points, Saved};
+
 /// Where the operators would run.
 pub(crate) const OPERATORS: &str = "postgres-operator";
 /// Where all clusters of the stories live.
 pub(crate) const NAMESPACE: &str = "default";
+/// What an update does to two members, and to three.
+pub(crate) const ROLLING_TWO: [&str; 3] =
+    ["recreate demo-1", "switchover demo-0 to demo-1", "recreate demo-0"];
+pub(crate) const ROLLING_THREE: [&str; 4] =
+    ["recreate demo-1", "recreate demo-2", "switchover demo-0 to demo-1", "recreate demo-0"];
 /// When stories begin.
 const BEGIN: &str = "2026-01-01T00:00:00Z";
 /// How long nothing may happen before a world counts as settled: longer than two loops of Patroni.
 const QUIET: u64 = 35;
 /// When a story is given up.
 const PATIENCE: u64 = 1800;
-
-/// Everything but the operators, at one moment.
-#[derive(Clone)]
-pub(crate) struct Saved {
-    pub(crate) label: String,
-    at: Timestamp,
-    store: Store,
-    nature: Nature,
-    servers: Servers,
-    config: Arc<OperatorConfig>,
-    acts: Vec<(Timestamp, String)>,
-}
-
-type Points = Arc<Mutex<Vec<Saved>>>;
 
 /// The world.
 pub(crate) struct World {
@@ -82,6 +81,15 @@ impl Drop for World {
         self.operators.values().for_each(JoinHandle::abort);
         self.api.listen(None);
     }
+}
+
+/// How an operator stands to others.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Role {
+    /// It asks for leases, and of clusters in so many shards.
+    pub(crate) shards: Option<u32>,
+    /// Whose clusters it looks after.
+    pub(crate) controller_id: Option<String>,
 }
 
 /// The configuration of the stories: finalizers, so that deletion is a story, too.
@@ -164,21 +172,21 @@ impl World {
         })
     }
 
-    /// A world without finalizers, with one operator and one cluster, as its manifest says.
+    /// A world with one operator and one cluster, as its manifest says.
+    pub(crate) async fn with(manifest: Value) -> Self {
+        Self::under(configuration(), manifest).await
+    }
+
+    /// The same without finalizers.
     pub(crate) async fn without_finalizers(manifest: Value) -> Self {
         let mut config = configuration();
         config.kubernetes.enable_finalizers = false;
-        let mut world = Self::configured(config);
-        world.start("operator");
-        world.apply(manifest);
-        world.settle().await;
-        world.forget();
-        world
+        Self::under(config, manifest).await
     }
 
-    /// A world with one operator and one cluster, as its manifest says.
-    pub(crate) async fn with(manifest: Value) -> Self {
-        let mut world = Self::empty();
+    /// The same under another configuration.
+    pub(crate) async fn under(config: OperatorConfig, manifest: Value) -> Self {
+        let mut world = Self::configured(config);
         world.start("operator");
         world.apply(manifest);
         world.settle().await;
@@ -229,8 +237,14 @@ impl World {
         })));
     }
 
-    /// Starts an operator.
+    /// Starts an operator that is alone.
     pub(crate) fn start(&mut self, name: &str) {
+        self.start_as(name, Role::default());
+    }
+
+    /// Starts an operator among others.
+    pub(crate) fn start_as(&mut self, name: &str, role: Role) {
+        let identity = name.to_owned();
         let client = self.api.client(name);
         let (database, port) = (self.parts(), self.parts());
         let listener = Arc::new(move |call: &str, when| port.point(call, when));
@@ -242,19 +256,26 @@ impl World {
         let config = self.config.subscribe();
         let rest_api = self.rest_api.clone();
         let (metrics, activity) = (self.metrics.clone(), self.activity.clone());
-        let (cloud, shells) = (self.cloud.clone(), Shells(Arc::clone(&self.commands)));
+        let (cloud, exec) = (self.cloud.clone(), self.parts());
+        let shells = Shells {
+            commands: Arc::clone(&self.commands),
+            api: self.api.clone(),
+            nature: Arc::clone(&self.nature),
+            listener: Arc::new(move |call: &str, when| exec.point(call, when)),
+        };
         let run = async move {
             let (stores, changes) = Stores::start(&client, &scope(&config.borrow().clone()));
             stores.wait_until_ready().await.unwrap();
             let waiting = changes.clone();
-            let ctx = Context {
+            let mut ctx = Context {
                 activity,
                 watched: None,
                 patroni: Patroni::new(port, metrics.clone()),
                 teams: Teams::new(team::connect(team::authorities()).unwrap(), metrics.clone()),
                 database: Arc::new(databases),
                 events: Events::new(client.clone(), None),
-                controller_id: None,
+                controller_id: role.controller_id,
+                mandate: Mandate::default(),
                 namespace: OPERATORS.to_owned(),
                 clock: clock::now,
                 config,
@@ -269,7 +290,17 @@ impl World {
                 known_disks: KnownDisks::default(),
             };
             rest_api.start(ctx.clone(), waiting);
-            controller::run(ctx, changes, std::future::pending()).await;
+            let Some(shards) = role.shards else {
+                return controller::run(ctx, changes, std::future::pending()).await;
+            };
+            // Held for as long as this runs, and dropped with it: as with a process that is killed.
+            let candidacy = Candidacy::new(&ctx.namespace, LEASE, &identity);
+            let mut tenure = Tenure::take(&ctx.client, candidacy, shards).await.unwrap();
+            ctx.mandate = tenure.mandate();
+            tokio::select! {
+                () = controller::run(ctx, changes, std::future::pending()) => {}
+                error = tenure.lost() => panic!("{identity}: {error}"),
+            }
         };
         self.operators.insert(name.to_owned(), tokio::spawn(run));
     }
@@ -282,60 +313,6 @@ impl World {
     /// Stops an operator without notice.
     pub(crate) fn kill(&mut self, name: &str) {
         self.operators.remove(name).unwrap().abort();
-    }
-
-    /// `kubectl apply`: makes the manifest, or replaces its specification.
-    pub(crate) fn apply(&self, manifest: Value) {
-        let user = Manager { name: "kubectl".to_owned(), applies: false, subresource: String::new() };
-        let key = manifest_key();
-        self.api.with(|store| {
-            if store.get(&key).is_none() {
-                return drop(store.create(key, manifest, Some(&user)).unwrap());
-            }
-            let replaced = store.change(&key, Some(&user), |old| {
-                let mut new = old.clone();
-                new["spec"] = manifest["spec"].clone();
-                Ok(new)
-            });
-            drop(replaced.unwrap());
-        });
-    }
-
-    /// Changes the manifest's specification by a merge patch.
-    pub(crate) fn patch(&self, patch: Value) {
-        let mut manifest = (*self.api.get(&manifest_key()).unwrap()).clone();
-        json_patch::merge(&mut manifest, &json!({ "spec": patch }));
-        self.apply(manifest);
-    }
-
-    /// `kubectl delete` of the manifest.
-    pub(crate) fn delete(&self) {
-        self.api.with(|store| store.delete(&manifest_key(), &Deletion::default()).map(drop)).unwrap();
-    }
-
-    /// Makes the nodes objects: they take pods until they are told not to.
-    pub(crate) fn show_nodes(&self) {
-        for number in 0..self.nature.lock().unwrap().kubelet.nodes {
-            let name = format!("node-{number}");
-            let labels = json!({"kubernetes.io/hostname": name});
-            let node =
-                json!({"apiVersion": "v1", "kind": "Node", "metadata": {"labels": labels}, "spec": {}});
-            self.api.with(|store| store.create(Key::new("", "nodes", "", &name), node, None)).unwrap();
-        }
-    }
-
-    /// Changes a node's specification.
-    pub(crate) fn node(&self, name: &str, spec: Value) {
-        self.api.with(|store| {
-            store.edit(&Key::new("", "nodes", "", name), |node| json_patch::merge(&mut node["spec"], &spec));
-        });
-    }
-
-    /// Changes the operators' configuration.
-    pub(crate) fn configure(&self, change: impl FnOnce(&mut OperatorConfig)) {
-        let mut config = (**self.config.borrow()).clone();
-        change(&mut config);
-        self.config.send_replace(Arc::new(config));
     }
 
     /// Lets time pass.
@@ -368,153 +345,6 @@ impl World {
     /// A copy of everything but the operators.
     pub(crate) fn saved(&self) -> Saved {
         save(&self.parts(), "saved")
-    }
-
-    /// Whether the operator has said that it is at work.
-    fn is_busy(&self) -> bool {
-        let status = self.status();
-        let word = status["PostgresClusterStatus"].as_str().unwrap_or_default();
-        let observed = status["observedGeneration"].as_i64();
-        let manifest = self.api.get(&manifest_key());
-        manifest.is_some_and(|manifest| {
-            manifest["metadata"]["generation"].as_i64() != observed
-                || matches!(word, "" | "Creating" | "Updating")
-                || manifest["metadata"]["deletionTimestamp"].is_string()
-        })
-    }
-
-    fn changes(&self) -> (u64, u64) {
-        (self.api.state().store.version(), self.nature.lock().unwrap().patroni.changes())
-    }
-
-    /// What the status of the cluster says.
-    pub(crate) fn status(&self) -> Value {
-        self.api.get(&manifest_key()).map(|manifest| manifest["status"].clone()).unwrap_or_default()
-    }
-
-    /// The word in it.
-    pub(crate) fn word(&self) -> String {
-        self.status()["PostgresClusterStatus"].as_str().unwrap_or_default().to_owned()
-    }
-
-    /// Every disruptive act since the last [`forget`](Self::forget), in order.
-    pub(crate) fn acts(&self) -> Vec<String> {
-        let mut acts = self.recreated.lock().unwrap().clone();
-        let nature = self.nature.lock().unwrap();
-        acts.extend(nature.patroni.acts.iter().map(|act| (act.at, act.what.clone())));
-        acts.sort_by_key(|(at, _)| *at);
-        acts.into_iter().map(|(_, what)| what).collect()
-    }
-
-    /// The pods that are there, by name.
-    pub(crate) fn pods(&self) -> Vec<String> {
-        let state = self.api.state();
-        state.store.all("", "pods", NAMESPACE).map(|(key, _)| key.name.clone()).collect()
-    }
-
-    /// Every object but events, as `resource name`.
-    pub(crate) fn objects(&self) -> Vec<String> {
-        let state = self.api.state();
-        let objects = state.store.everything().filter(|(key, _)| key.resource != "events");
-        objects.map(|(key, _)| format!("{} {}", key.resource, key.name)).collect()
-    }
-
-    /// The events for people, or any other objects of one plural in any group.
-    pub(crate) fn objects_of(&self, resource: &str) -> Vec<Arc<Value>> {
-        let state = self.api.state();
-        let all = state.store.everything().filter(|(key, _)| key.resource == resource);
-        all.map(|(_, object)| Arc::clone(object)).collect()
-    }
-
-    /// The manifest as it is stored.
-    pub(crate) fn manifest(&self) -> Arc<Value> {
-        self.api.get(&manifest_key()).unwrap()
-    }
-
-    /// An object.
-    pub(crate) fn object(&self, group: &str, resource: &str, name: &str) -> Arc<Value> {
-        let key = Key::new(group, resource, NAMESPACE, name);
-        self.api.get(&key).unwrap_or_else(|| panic!("{resource} {name} is not there"))
-    }
-
-    /// Who leads.
-    pub(crate) fn leader(&self) -> String {
-        let nature = self.nature.lock().unwrap();
-        nature.patroni.leader(NAMESPACE, "demo").unwrap_or_default().to_owned()
-    }
-
-    /// A setting, in every member that is there.
-    pub(crate) fn in_force(&self, setting: &str) -> Vec<String> {
-        let pods = self.pods();
-        let nature = self.nature.lock().unwrap();
-        pods.iter().filter_map(|pod| nature.patroni.in_force(NAMESPACE, pod, setting)).collect()
-    }
-
-    /// How many calls of operators changed something.
-    pub(crate) fn writes(&self) -> usize {
-        let state = self.api.state();
-        state.journal.iter().filter(|call| call.changed && call.key.resource != "events").count()
-    }
-}
-
-/// What a listener needs.
-#[derive(Clone)]
-struct Parts {
-    api: FakeApi,
-    nature: Arc<Mutex<Nature>>,
-    servers: Arc<Mutex<Servers>>,
-    config: watch::Sender<Arc<OperatorConfig>>,
-    recreated: Arc<Mutex<Vec<(Timestamp, String)>>>,
-    points: Option<Points>,
-}
-
-impl Parts {
-    /// Takes note of deleted pods.
-    fn note(&self, call: &Call) {
-        if call.verb == Verb::Delete && call.key.resource == "pods" && call.changed {
-            self.recreated.lock().unwrap().push((call.at, format!("recreate {}", call.key.name)));
-        }
-    }
-
-    /// Keeps a copy, unless nothing has happened since the last one.
-    fn point(&self, label: &str, when: When) {
-        let Some(points) = &self.points else { return };
-        let saved = save(self, &format!("{when:?} {label}").to_lowercase());
-        let mut points = points.lock().unwrap();
-        if points.last().is_none_or(|last| !last.is_same(&saved)) {
-            points.push(saved);
-        }
-    }
-}
-
-impl Saved {
-    /// An object, if it was there.
-    pub(crate) fn get(&self, key: &Key) -> Option<&Arc<Value>> {
-        self.store.get(key)
-    }
-
-    fn is_same(&self, other: &Self) -> bool {
-        self.store.version() == other.store.version()
-            && self.nature.patroni.changes() == other.nature.patroni.changes()
-            && self.servers.statements.len() == other.servers.statements.len()
-    }
-}
-
-fn save(parts: &Parts, label: &str) -> Saved {
-    let nature = parts.nature.lock().unwrap().clone();
-    let store = {
-        let mut store = parts.api.state().store.clone();
-        store.forget();
-        store
-    };
-    Saved {
-        label: label.to_owned(),
-        at: clock::now(),
-        store,
-        nature,
-        servers: parts.servers.lock().unwrap().clone(),
-        config: parts.config.borrow().clone(),
-        acts: parts.recreated.lock().unwrap().clone(),
     }
 }
 

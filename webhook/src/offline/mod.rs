@@ -18,7 +18,7 @@ use shared::field::FieldErrors;
 
 use crate::args::{Plan, Validate};
 use crate::configuration::{self, Held, MAP_KIND, OBJECT_KIND};
-use crate::validate::{POSTGRESQL, TEAM};
+use crate::validate::{POSTGRESQL, TEAM, lines};
 use documents::{Document, documents};
 use report::{Format, Judged};
 use stored::Stored;
@@ -133,8 +133,7 @@ pub async fn validate(args: &Validate) -> Result<Report, OfflineError> {
         let new = &document.value;
         let answer = match kind {
             POSTGRESQL => judge(old.as_ref(), new, &config),
-            TEAM => admission::review_team(old.as_ref(), new, &teams)
-                .map(|changes| changes.iter().map(ToString::to_string).collect()),
+            TEAM => admission::review_team(old.as_ref(), new, &teams).map(|changes| lines(&changes)),
             _ => configuration::review(old.as_ref(), new, &Held::default()),
         };
         let (lines, mut errors) = apart(answer);
@@ -223,8 +222,7 @@ fn judge(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Result<Ve
         None => admission::mutate(new, config)?,
         Some(old) => admission::mutate_update(old, new, config)?,
     };
-    let changes = admission::review(old, &complete, config)?;
-    Ok(changes.iter().map(ToString::to_string).collect())
+    admission::review(old, &complete, config).map(|changes| lines(&changes))
 }
 
 fn configuration_in(path: &Path) -> Result<OperatorConfig, OfflineError> {

@@ -17,6 +17,7 @@ mod take;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, LimitRangeItem, Namespace, Secret};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta};
@@ -84,47 +85,86 @@ impl World {
         all.iter().flat_map(|(_, named)| named.values().cloned()).collect()
     }
 
-    /// Watches everything for as long as the process lives; Secrets only when `secrets` says so.
-    pub fn watch(self: &Arc<Self>, client: &Client, secrets: bool, metrics: &Arc<Metrics>) {
+    /// Watches everything within reach for as long as the process lives.
+    pub fn watch(self: &Arc<Self>, client: &Client, reach: &Reach, metrics: &Arc<Metrics>) {
         let all = Start { world: self, metrics };
         all.keep(
             "postgresqls",
-            ours(client, POSTGRESQL, "postgresqls"),
+            reach.ours(client, POSTGRESQL, "postgresqls"),
             |world| &world.clusters,
             take::manifest,
         );
-        all.keep("postgresteams", ours(client, TEAM, "postgresteams"), |world| &world.teams, take::team);
+        all.keep(
+            "postgresteams",
+            reach.ours(client, TEAM, "postgresteams"),
+            |world| &world.teams,
+            take::team,
+        );
         all.keep(
             "storageclasses",
             Api::all(client.clone()),
             |world| &world.storage_classes,
             take::storage_class,
         );
-        all.keep("resourcequotas", Api::all(client.clone()), |world| &world.quotas, take::quota);
-        all.keep("limitranges", Api::all(client.clone()), |world| &world.limit_ranges, take::limit_range);
+        all.keep("resourcequotas", reach.api(client), |world| &world.quotas, take::quota);
+        all.keep("limitranges", reach.api(client), |world| &world.limit_ranges, take::limit_range);
         all.keep(
             "priorityclasses",
-            names::<PriorityClass>(client),
+            Api::<PartialObjectMeta<PriorityClass>>::all(client.clone()),
             |world| &world.priority_classes,
             take::name,
         );
-        all.keep("namespaces", names::<Namespace>(client), |world| &world.namespaces, take::level);
-        all.keep("configmaps", names::<ConfigMap>(client), |world| &world.config_maps, take::name);
-        if secrets {
-            all.keep("secrets", names::<Secret>(client), |world| &world.secrets, take::name);
+        all.keep(
+            "namespaces",
+            Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
+            |world| &world.namespaces,
+            take::level,
+        );
+        all.keep("configmaps", reach.names::<ConfigMap>(client), |world| &world.config_maps, take::name);
+        if reach.secrets {
+            all.keep("secrets", reach.names::<Secret>(client), |world| &world.secrets, take::name);
         }
     }
 }
 
-/// All objects of a kind of our own, untyped: one that cannot be decoded must not hide the others.
-fn ours(client: &Client, kind: &str, plural: &str) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk("acid.zalan.do", "v1", kind);
-    Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&kind, plural))
+/// How far to look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// The only namespace whose objects are watched; all where there is none.
+    pub namespace: Option<String>,
+    /// Whether the names of Secrets are watched.
+    pub secrets: bool,
 }
 
-/// The metadata of all objects of a kind.
-fn names<K: Resource<DynamicType = ()>>(client: &Client) -> Api<PartialObjectMeta<K>> {
-    Api::all(client.clone())
+impl Reach {
+    /// The objects of a kind.
+    fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        }
+    }
+
+    /// All objects of a kind of our own, untyped: one that cannot be decoded must not hide the others.
+    fn ours(&self, client: &Client, kind: &str, plural: &str) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("acid.zalan.do", "v1", kind);
+        let kind = ApiResource::from_gvk_with_plural(&kind, plural);
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
+            None => Api::all_with(client.clone(), &kind),
+        }
+    }
+
+    /// The metadata of all objects of a kind.
+    fn names<K>(&self, client: &Client) -> Api<PartialObjectMeta<K>>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        self.api(client)
+    }
 }
 
 /// What every watch is started with.

@@ -73,6 +73,7 @@ impl Patroni {
         let (answer, act) = match call {
             "GET /cluster" => (cluster.describe(version, now), None),
             "GET /config" => (cluster.show_config(), None),
+            "GET /patroni" => (cluster.status_of(&name, version, now), None),
             "PATCH /config" => cluster.patch_config(&name, body, now),
             "POST /restart" => cluster.restart(&name, body, pause, now),
             "POST /switchover" => cluster.switch_over(body, pause, now),
@@ -96,6 +97,23 @@ impl Cluster {
         let members: Vec<Value> =
             self.members.values().map(|member| self.member_view(member, version, now)).collect();
         (200, json!({"members": members, "scope": self.name}).to_string(), 0)
+    }
+
+    /// What a member says of itself. Only a Postgres that runs has a version.
+    fn status_of(&self, name: &str, version: Version, now: Timestamp) -> Answer {
+        let Some(member) = self.members.get(name) else { return (503, String::new(), 0) };
+        let leads = self.leader.as_deref() == Some(name);
+        let role = match (leads, version) {
+            (true, Version::Three) => "master",
+            (true, Version::Four) => "primary",
+            (false, _) => "replica",
+        };
+        let mut status = json!({"state": member.state(leads, version, now), "role": role, "timeline": self.timeline,
+            "patroni": {"version": "4.0.4", "scope": self.name, "name": name}});
+        if member.is_up(now) {
+            status["server_version"] = json!(self.major * 10_000 + 5);
+        }
+        (200, status.to_string(), 0)
     }
 
     fn show_config(&self) -> Answer {

@@ -47,13 +47,19 @@ pub(super) fn has_pods(store: &Store, place: &Place) -> bool {
 
 /// The configuration that a new cluster begins with: Spilo's, and what the pod's environment lays over it.
 pub(super) fn bootstrap(store: &Store, namespace: &str, pod: &str) -> Value {
+    let pod = store.get(&Key::new("", "pods", namespace, pod));
+    first_configuration(pod.map_or(&Value::Null, |pod| pod))
+}
+
+/// The same, of a pod as JSON.
+pub fn first_configuration(pod: &Value) -> Value {
     let mut config = json!({
         "ttl": 30, "loop_wait": 10, "retry_timeout": 10, "maximum_lag_on_failover": 33_554_432,
         "postgresql": {"use_pg_rewind": true, "use_slots": true, "parameters": {
             "archive_mode": "on", "archive_timeout": "1800s", "log_statement": "ddl", "max_connections": 100,
             "max_replication_slots": 10, "max_wal_senders": 10, "wal_level": "hot_standby"}},
     });
-    let environment = environment(store, namespace, pod, "SPILO_CONFIGURATION");
+    let environment = environment(pod, "SPILO_CONFIGURATION");
     let local: Value = environment.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     if let Some(wish) = local.pointer("/bootstrap/dcs") {
         json_patch::merge(&mut config, wish);
@@ -61,8 +67,14 @@ pub(super) fn bootstrap(store: &Store, namespace: &str, pod: &str) -> Value {
     config
 }
 
-fn environment(store: &Store, namespace: &str, pod: &str, name: &str) -> Option<String> {
-    let pod = store.get(&Key::new("", "pods", namespace, pod))?;
+/// The major version that a pod was made for.
+pub(super) fn version(store: &Store, namespace: &str, pod: &str) -> u64 {
+    let pod = store.get(&Key::new("", "pods", namespace, pod));
+    let text = pod.and_then(|pod| environment(pod, "PGVERSION"));
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+fn environment(pod: &Value, name: &str) -> Option<String> {
     let containers = pod["spec"]["containers"].as_array()?.iter();
     let mut variables = containers.flat_map(|one| one["env"].as_array().into_iter().flatten());
     variables.find(|variable| variable["name"] == name)?["value"].as_str().map(str::to_owned)
@@ -96,7 +108,8 @@ pub(super) fn publish(store: &mut Store, place: &Place, cluster: &Cluster, versi
         return;
     }
     let member = cluster.members.keys().next().map(String::as_str).unwrap_or_default();
-    let in_maps = environment(store, &place.0, member, "KUBERNETES_USE_CONFIGMAPS").is_some();
+    let pod = store.get(&Key::new("", "pods", &place.0, member));
+    let in_maps = pod.is_some_and(|pod| environment(pod, "KUBERNETES_USE_CONFIGMAPS").is_some());
     let leader = if in_maps { format!("{}-leader", place.1) } else { place.1.clone() };
     keep(store, place, in_maps, &format!("{}-config", place.1), ("config", &cluster.config.to_string()));
     keep(store, place, in_maps, &leader, ("leader", cluster.leader.as_deref().unwrap_or_default()));

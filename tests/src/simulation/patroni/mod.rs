@@ -9,6 +9,7 @@ mod http;
 mod kubernetes;
 mod member;
 mod settings;
+mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,9 @@ use crate::fake_api::{Key, Store};
 use super::clock::after;
 
 pub use http::{Listener, Port, port};
+pub use kubernetes::first_configuration;
 pub use member::Member;
+pub use upgrade::{Known, Plan};
 
 /// Which Patroni is simulated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +59,8 @@ pub struct Patroni {
     pub silent: BTreeSet<String>,
     /// What was asked for and done.
     pub acts: Vec<Act>,
+    /// What the upgrade script does.
+    pub plan: Plan,
     /// Which calls that may change something were made, whatever came of them, and of whom.
     pub asked: Vec<String>,
     clusters: BTreeMap<(String, String), Cluster>,
@@ -73,6 +78,11 @@ pub struct Cluster {
     leaderless_since: Option<Timestamp>,
     timeline: u64,
     members: BTreeMap<String, Member>,
+    /// The major version of the data.
+    major: u64,
+    upgrade: Option<upgrade::Running>,
+    /// What upgrades left on the members' volumes.
+    records: BTreeMap<String, upgrade::Record>,
 }
 
 /// Seconds between two loops of a member, where the configuration does not say.
@@ -130,6 +140,9 @@ impl Patroni {
                 *cluster = Cluster::default();
                 continue;
             }
+            if cluster.end_upgrade(now) {
+                self.changes += 1;
+            }
             cluster.elect(store, &place.0, election, now);
             cluster.work(now);
             kubernetes::publish(store, place, cluster, self.version, now);
@@ -186,6 +199,7 @@ impl Cluster {
             self.initialised = true;
             self.config = kubernetes::bootstrap(store, namespace, &candidate);
             self.config_version = 1;
+            self.major = kubernetes::version(store, namespace, &candidate);
         }
         self.lead(&candidate);
     }

@@ -18,6 +18,16 @@ fn is_at_start(name: &str) -> bool {
     AT_START.get_or_init(|| lines().filter_map(|line| line.split(',').next()).collect()).contains(name)
 }
 
+/// What a real server starts with where nobody asks for a value.
+fn boot(name: &str) -> Option<&'static str> {
+    static BOOT: OnceLock<BTreeMap<&str, &str>> = OnceLock::new();
+    let of = |line: &'static str| {
+        let columns: Vec<&str> = line.split(',').collect();
+        Some((*columns.first()?, *columns.get(7)?)).filter(|(_, value)| !value.is_empty())
+    };
+    BOOT.get_or_init(|| TABLE.lines().filter_map(of).collect()).get(name).copied()
+}
+
 /// Settings that may not be lower on a replica than on its primary.
 const BOUND: &[&str] = &[
     "max_connections",
@@ -78,8 +88,10 @@ pub(super) fn reload(in_force: &mut BTreeMap<String, String>, wanted: &BTreeMap<
 /// What waits for a restart.
 pub(super) fn waiting(in_force: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> Waiting {
     let names: BTreeSet<&String> = in_force.keys().chain(wanted.keys()).collect();
-    let names =
-        names.into_iter().filter(|name| is_at_start(name) && in_force.get(*name) != wanted.get(*name));
+    let is = |of: &BTreeMap<String, String>, name: &str| {
+        of.get(name).cloned().or_else(|| boot(name).map(str::to_owned))
+    };
+    let names = names.into_iter().filter(|name| is_at_start(name) && is(in_force, name) != is(wanted, name));
     let value =
         |of: &BTreeMap<String, String>, name: &str| of.get(name).cloned().unwrap_or_else(|| "?".to_owned());
     names

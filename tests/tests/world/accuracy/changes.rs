@@ -39,6 +39,16 @@ const LEFT_OUT: &[&str] = &[
     "logical_backup_cronjob_environment_secret",
 ];
 
+/// Settings that Spilo writes for every cluster: their value without being asked is not PostgreSQL's.
+const BY_SPILO: &[&str] = &[
+    "archive_mode",
+    "autovacuum_max_workers",
+    "max_connections",
+    "max_replication_slots",
+    "max_wal_senders",
+    "wal_level",
+];
+
 /// The most members that are tried.
 const MOST_MEMBERS: i32 = 4;
 
@@ -217,7 +227,7 @@ fn removals(spec: &Map<String, Value>) -> Vec<Value> {
     patches
 }
 
-/// Settings of PostgreSQL, of every kind and context; none with the value that it has without being asked.
+/// Settings of PostgreSQL, of every kind and context, some with the value that they have without being asked.
 fn settings(seed: usize) -> Vec<Value> {
     let table = include_str!("../../../../shared/settings/pg17.csv");
     let lines = table.lines().filter(|line| !line.starts_with('#')).skip(seed).step_by(7);
@@ -230,8 +240,11 @@ fn settings(seed: usize) -> Vec<Value> {
             ("enum", _) => columns[5].split('|').take(1).map(str::to_owned).collect(),
             _ => Vec::new(),
         };
+        // What a server starts with anyway restarts nobody.
+        let boot = Some(columns[7]).filter(|value| !value.is_empty() && !BY_SPILO.contains(&columns[0]));
         values
             .into_iter()
+            .chain(boot.map(str::to_owned))
             .map(|value| json!({ "postgresql": { "parameters": { columns[0]: value } } }))
             .collect::<Vec<_>>()
     });

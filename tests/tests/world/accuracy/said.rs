@@ -18,6 +18,8 @@ pub(super) struct Said {
     reload: bool,
     sql: bool,
     grows: bool,
+    /// EC2 is to enlarge disks: the claims stay as they are.
+    enlarges: bool,
     replaced: bool,
 }
 
@@ -43,6 +45,7 @@ impl Said {
             reload: says(&["PostgreSQL reads its configuration again", "Patroni takes it over"]),
             sql: says(&["by SQL:", "SQL is run"]),
             grows: says(&["each volume grows"]),
+            enlarges: says(&["EC2 enlarges the disks"]),
             replaced: says(&["the StatefulSet is replaced"]),
         }
     }
@@ -77,7 +80,7 @@ impl Said {
             same("grown claims", grown.to_string(), done.grown.len().to_string());
             same(
                 "replaced StatefulSet",
-                (self.replaced || self.grows).to_string(),
+                (self.replaced || self.grows || self.enlarges).to_string(),
                 done.replaced.to_string(),
             );
             let patched = after > 0 && done.patched > 0;

@@ -1,0 +1,30 @@
+//! The measurement of a fleet, small: it has to run to its end, and what it counts has to be there.
+
+use clap::Parser as _;
+use kube::Client;
+use tests::fleet::args::Args;
+
+pub(crate) async fn a_small_fleet_is_measured_to_the_end(_: Client) {
+    let folder = std::env::temp_dir().join(format!("fleet-{}", std::process::id()));
+    let words = format!(
+        "fleet --clusters 5 --changes 5 --stuck 20 --rest 3 --network 127.91 --output {}",
+        folder.display()
+    );
+    let report = tests::fleet::run(&Args::parse_from(words.split(' '))).await.unwrap();
+    let plot = std::fs::read_to_string(folder.join("fleet.svg")).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+
+    assert_eq!(report.floor.pods_ready_at.len(), 10);
+    assert_eq!(report.creation.running_at.len(), 5);
+    assert_eq!(
+        report.creation.requests.get("patch statefulsets"),
+        Some(&5),
+        "{:?}",
+        report.creation.requests
+    );
+    assert_eq!(report.changes.observed.0.len(), 5);
+    assert_eq!(report.requests_at_rest(), 0, "{:?}", report.rest.requests);
+    assert_eq!(report.restart.writes, 0, "{:?}", report.restart.requests);
+    assert_eq!(report.stuck.words.get("Running"), Some(&5), "{:?}", report.stuck.words);
+    assert!(plot.contains("5 new clusters"), "{plot}");
+}
