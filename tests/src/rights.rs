@@ -9,9 +9,10 @@ mod shipped;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
-pub use shipped::{KEPT, shipped};
+pub use shipped::{IN_VAIN, KEPT, shipped};
 
 /// A verb on a kind of objects.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,8 +52,10 @@ pub struct Asked {
     pub act: Act,
     /// The path.
     pub path: String,
-    /// The status of the answer.
-    pub code: u64,
+    /// Whether it lacked the right. Admission answers 403, too, and so does a namespace that goes: those had the right.
+    pub refused: bool,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A right that is kept although nobody asks for it.
@@ -68,6 +71,24 @@ pub struct Kept {
     pub verbs: &'static [&'static str],
     /// Why it is kept.
     pub why: &'static str,
+}
+
+/// A request that is refused rightly: who asks does without.
+#[derive(Clone, Copy, Debug)]
+pub struct InVain {
+    /// The account's name, in any namespace.
+    pub account: &'static str,
+    /// The path that is asked for.
+    pub path: &'static str,
+    /// Why it is asked for, and why the right is not granted.
+    pub why: &'static str,
+}
+
+impl InVain {
+    fn is(&self, one: &Asked) -> bool {
+        let name = one.account.split_once(':').map(|(_, name)| name);
+        name == Some(self.account) && one.path.split('?').next() == Some(self.path)
+    }
 }
 
 /// What does not fit.
@@ -91,9 +112,11 @@ pub fn asked(line: &str) -> Option<Asked> {
     let resource = text("/objectRef/resource")?;
     let resource = text("/objectRef/subresource").map_or(resource.clone(), |sub| format!("{resource}/{sub}"));
     let group = text("/objectRef/apiGroup").unwrap_or_default();
-    let code = event.pointer("/responseStatus/code").and_then(Value::as_u64)?;
+    let at = text("/stageTimestamp")?.parse().ok()?;
+    let refused =
+        text("/annotations/authorization.k8s.io~1decision").is_some_and(|decision| decision == "forbid");
     let act = Act { group, resource, verb: text("/verb")? };
-    Some(Asked { account, act, path: text("/requestURI")?, code })
+    Some(Asked { account, act, path: text("/requestURI")?, refused, at })
 }
 
 /// The roles among these objects, with the service accounts that their bindings name.
@@ -156,15 +179,15 @@ fn is_meant(role: &Role, account: &str) -> bool {
 }
 
 /// Holds what is granted against what was asked.
-pub fn compare(roles: &[Role], asked: &[Asked], kept: &[Kept]) -> Findings {
+pub fn compare(roles: &[Role], asked: &[Asked], kept: &[Kept], in_vain: &[InVain]) -> Findings {
     let mut findings = Findings::default();
-    for one in
-        asked.iter().filter(|one| one.code == 403 && roles.iter().any(|role| is_meant(role, &one.account)))
-    {
+    let excused = |one: &Asked| in_vain.iter().any(|known| known.is(one));
+    let ours = |one: &&Asked| roles.iter().any(|role| is_meant(role, &one.account));
+    for one in asked.iter().filter(ours).filter(|one| one.refused && !excused(one)) {
         findings.refused.insert(format!("{}: {} ({})", one.account, one.act, one.path));
     }
     for role in roles {
-        let mine = asked.iter().filter(|one| one.code != 403 && is_meant(role, &one.account));
+        let mine = asked.iter().filter(|one| !one.refused && is_meant(role, &one.account));
         let used: BTreeSet<&Act> = mine.map(|one| &one.act).collect();
         let of_role = kept.iter().filter(|entry| entry.role == role.name);
         let excused: BTreeSet<Act> = of_role.flat_map(Kept::acts).collect();
@@ -187,8 +210,9 @@ mod tests {
         let (resource, subresource) =
             resource.split_once('/').map_or((resource, None), |(one, two)| (one, Some(two)));
         json!({
-            "stage": "ResponseComplete", "verb": verb, "requestURI": format!("/api/v1/{resource}"),
+            "stage": "ResponseComplete", "stageTimestamp": "2026-11-22T21:39:02.836743Z", "verb": verb, "requestURI": format!("/api/v1/{resource}"),
             "user": {"username": account}, "responseStatus": {"code": code},
+            "annotations": {"authorization.k8s.io/decision": if code == 403 { "forbid" } else { "allow" }},
             "objectRef": {"resource": resource, "subresource": subresource, "apiVersion": "v1"},
         })
         .to_string()
@@ -208,7 +232,7 @@ mod tests {
 
     fn found(lines: &[String], kept: &[Kept]) -> Findings {
         let asked: Vec<Asked> = lines.iter().filter_map(|line| asked(line)).collect();
-        compare(&operators(), &asked, kept)
+        compare(&operators(), &asked, kept, &[])
     }
 
     const US: &str = "system:serviceaccount:ops:operator";
@@ -238,6 +262,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_in_vain_and_known_is_no_finding() {
+        let log: Vec<Asked> = asked(&line(US, "get", "secrets", 403)).into_iter().collect();
+        let known = InVain { account: "operator", path: "/api/v1/secrets", why: "" };
+        assert_eq!(compare(&operators(), &log, &[], &[known]).refused, [].into());
+        let other = InVain { path: "/api/v1/pods", ..known };
+        assert_eq!(compare(&operators(), &log, &[], &[other]).refused.len(), 1);
+    }
+
+    #[test]
     fn what_is_kept_with_a_reason_is_no_finding_until_it_is_asked_for_or_gone() {
         let kept =
             |verbs| Kept { role: "ClusterRole operator", group: "", resources: &["pods"], verbs, why: "" };
@@ -257,6 +290,6 @@ mod tests {
         }
         let asked: Vec<Asked> =
             asked(&line("system:serviceaccount:a:operator", "list", "pods", 200)).into_iter().collect();
-        assert!(!compare(&all, &asked, &[]).unused.contains("ClusterRole operator: list pods"));
+        assert!(!compare(&all, &asked, &[], &[]).unused.contains("ClusterRole operator: list pods"));
     }
 }

@@ -1,7 +1,8 @@
 //! The operator under test, as an administrator meets it: its pod, its log, its configuration.
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
@@ -32,6 +33,16 @@ impl Operator {
             Some(_) => Ok(()),
             None => Stop::skipped(format!("no operator is deployed in namespace {}", self.namespace)),
         }
+    }
+
+    /// When it was installed: the age of its account.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub async fn installed(&self) -> Told<Timestamp> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.namespace);
+        let created = accounts.get(NAME).await?.metadata.creation_timestamp;
+        created.map(|time| time.0).ok_or_else(|| Stop::Failed("the operator's account has no age".to_owned()))
     }
 
     /// The namespace of both services.
