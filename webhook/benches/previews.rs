@@ -42,7 +42,8 @@ fn main() {
             let begun = Instant::now();
             let config = configuration::read(&old).config.unwrap();
             let held = Held { in_force: Some(&config), clusters: world.manifests(), now: None };
-            lines = configuration::review(Some(&old), &new, &held).map_or_else(|errors| errors.iter().count(), |lines| lines.len());
+            lines = configuration::review(Some(&old), &new, &held)
+                .map_or_else(|errors| errors.iter().count(), |lines| lines.len());
             best = best.min(begun.elapsed().as_secs_f64());
         }
         println!("| {name} | {:.0} ms | {lines} | {:.0} MiB |", best * 1e3, memory("VmHWM:"));
@@ -53,7 +54,10 @@ fn changes() -> Vec<(&'static str, Value)> {
     vec![
         ("another image", json!({"docker_image": "spilo:next"})),
         ("what no cluster feels", json!({"resync_period": "45m"})),
-        ("a label that clusters are found by, refused", json!({"kubernetes": {"cluster_name_label": "other"}})),
+        (
+            "a label that clusters are found by, refused",
+            json!({"kubernetes": {"cluster_name_label": "other"}}),
+        ),
         (
             "ten settings at once",
             json!({

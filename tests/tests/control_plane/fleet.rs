@@ -16,7 +16,12 @@ pub(crate) async fn a_small_fleet_is_measured_to_the_end(_: Client) {
 
     assert_eq!(report.floor.pods_ready_at.len(), 10);
     assert_eq!(report.creation.running_at.len(), 5);
-    assert_eq!(report.creation.requests.get("patch statefulsets"), Some(&5), "{:?}", report.creation.requests);
+    assert_eq!(
+        report.creation.requests.get("patch statefulsets"),
+        Some(&5),
+        "{:?}",
+        report.creation.requests
+    );
     assert_eq!(report.changes.observed.0.len(), 5);
     assert_eq!(report.requests_at_rest(), 0, "{:?}", report.rest.requests);
     assert_eq!(report.restart.writes, 0, "{:?}", report.restart.requests);
