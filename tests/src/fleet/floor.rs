@@ -3,9 +3,6 @@
 use std::time::Instant;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use kube::api::{ApiResource, DynamicObject, PostParams};
-use kube::core::GroupVersionKind;
-use kube::{Api, Client};
 use serde_json::Value;
 use shared::api::Postgresql;
 use shared::build::build;
@@ -30,14 +27,14 @@ pub(super) async fn measure(world: &World, config: &OperatorConfig, args: &Args)
     let objects_each = fleet.first().map_or(0, |(_, (_, own))| own.len());
     if let Some((_, (shared, _))) = fleet.first() {
         for object in shared {
-            create(&world.client, object.clone()).await?;
+            load::create(&world.client, object.clone()).await?;
         }
     }
     let begun = Instant::now();
     let made = stream::iter(fleet).map(|(manifest, (_, objects))| async {
         load::apply(&world.client, vec![manifest]).await?;
         for object in objects {
-            create(&world.client, object).await?;
+            load::create(&world.client, object).await?;
         }
         Outcome::Ok(())
     });
@@ -57,14 +54,4 @@ fn objects(manifest: &Postgresql, config: &OperatorConfig) -> Outcome<(Vec<Value
         ["ServiceAccount", "RoleBinding"].contains(&kind)
     };
     Ok(all.into_iter().partition(is_shared))
-}
-
-async fn create(client: &Client, object: Value) -> Outcome<()> {
-    let object: DynamicObject = serde_json::from_value(object)?;
-    let types = object.types.as_ref().ok_or("an object of no kind")?;
-    let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(types)?);
-    let namespace = object.metadata.namespace.as_deref().unwrap_or(load::NAMESPACE);
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-    api.create(&PostParams::default(), &object).await?;
-    Ok(())
 }

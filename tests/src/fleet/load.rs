@@ -2,7 +2,8 @@
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, PostParams};
+use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use shared::api::{OperatorConfiguration, Postgresql};
@@ -75,21 +76,32 @@ pub(super) async fn prepare(client: &Client, configuration: &OperatorConfigurati
         let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
         namespaces.create(&PostParams::default(), &namespace).await?;
     }
-    let configurations = Api::namespaced(client.clone(), operator::NAMESPACE);
-    configurations.create(&PostParams::default(), configuration).await?;
-    Ok(())
+    create(client, of_kind("OperatorConfiguration", serde_json::to_value(configuration)?)).await
+}
+
+/// An object of ours with its kind, which our types leave out.
+fn of_kind(kind: &str, mut object: Value) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields
+            .extend([("apiVersion".to_owned(), json!("acid.zalan.do/v1")), ("kind".to_owned(), json!(kind))]);
+    }
+    object
+}
+
+/// Creates an object of any kind.
+pub(super) async fn create(client: &Client, object: Value) -> Outcome<()> {
+    let object: DynamicObject = serde_json::from_value(object)?;
+    let types = object.types.as_ref().ok_or("an object of no kind")?;
+    let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(types)?);
+    let namespace = object.metadata.namespace.as_deref().unwrap_or(NAMESPACE);
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let created = api.create(&PostParams::default(), &object).await;
+    created.map(drop).map_err(|error| format!("{} {}: {error}", types.kind, object.name_any()).into())
 }
 
 /// Applies manifests, many at once.
 pub(super) async fn apply(client: &Client, manifests: Vec<Postgresql>) -> Outcome<()> {
-    let api: Api<Postgresql> = Api::namespaced(client.clone(), NAMESPACE);
-    let created = stream::iter(manifests).map(|manifest| {
-        let api = api.clone();
-        async move {
-            let created = api.create(&PostParams::default(), &manifest).await;
-            created.map(drop).map_err(|error| format!("{}: {error}", manifest.name_any()))
-        }
-    });
-    created.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-    Ok(())
+    let created = stream::iter(manifests)
+        .map(async |manifest| create(client, of_kind("postgresql", serde_json::to_value(manifest)?)).await);
+    created.buffer_unordered(AT_ONCE).try_collect::<()>().await
 }

@@ -58,7 +58,7 @@ impl Program {
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = std::process::Command::new(cargo)
-            .args(["build", "--locked", "--quiet", "--package", "operator", "--bin", "operator"])
+            .args(["build", "--locked", "--quiet", "--workspace", "--bin", "operator"])
             .arg("--message-format=json")
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
             .stderr(Stdio::inherit())
