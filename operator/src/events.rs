@@ -4,6 +4,8 @@
 //! forgotten. The reasons are a fixed list, because people and tools filter by them; the words are those of the
 //! operator whose API we keep.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -106,14 +108,22 @@ impl Events {
         let event = Event {
             type_,
             reason: reason.as_str().to_owned(),
+            action: action(reason, &note),
             note: Some(bounded(note)),
-            action: reason.as_str().to_owned(),
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, about).await {
             tracing::warn!(%error, reason = reason.as_str(), "could not write an event");
         }
     }
+}
+
+/// The action, different for each note. The recorder makes a series of events that differ in nothing but their notes, and
+/// keeps the note of the first: what came later would never be read.
+fn action(reason: Reason, note: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    note.hash(&mut hasher);
+    format!("{}-{:016x}", reason.as_str().replace(' ', ""), hasher.finish())
 }
 
 /// The note, cut at the length that the API server takes.
@@ -129,6 +139,14 @@ fn bounded(mut note: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_of_one_reason_and_different_notes_are_different_actions() {
+        let of = |note| action(Reason::MajorVersionUpgrade, note);
+        assert_eq!(of("a"), of("a"));
+        assert_ne!(of("a"), of("b"));
+        assert!(of("a").starts_with("MajorVersionUpgrade-"));
+    }
 
     #[test]
     fn a_long_note_is_cut_between_two_characters() {
