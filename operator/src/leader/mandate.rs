@@ -138,7 +138,7 @@ impl Drop for Look {
 /// The same in every process and every release: a part of the SHA-256 of `namespace/name`, modulo the number of shards.
 fn shard_of(namespace: &str, name: &str, shards: u32) -> u32 {
     let hash = Sha256::digest(format!("{namespace}/{name}"));
-    let number = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let number = hash.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
     u32::try_from(number % u64::from(shards.max(1))).unwrap_or_default()
 }
 

@@ -9,11 +9,11 @@ use k8s_openapi::api::core::v1::{Endpoints, Pod, Secret, Service, ServiceAccount
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, PostParams};
 use operator::adopt::{Report, check, check_with};
 use operator::args::{Adopt, Command, CommandLine};
 use serde_json::{Value, json};
-use shared::api::Postgresql;
+use shared::api::{OperatorConfiguration, Postgresql};
 
 use crate::takeover::upstreams_cluster;
 
@@ -24,10 +24,23 @@ fn adopt(flags: &[&str]) -> Adopt {
     adopt
 }
 
+/// The name of the configuration under which upstream's objects were recorded.
+const CONFIGURATION: &str = "golden-default";
+
+/// What is told of a namespace, under the configuration that upstream's objects were made by.
 async fn report(client: &Client, namespace: &str, flags: &[&str]) -> Report {
-    let mut all = vec!["--namespace", namespace, "--watched-namespace", namespace];
-    all.extend(flags);
-    check_with(client.clone(), &adopt(&all)).await.unwrap()
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/golden/configurations/default.yaml");
+    let mut configuration: DynamicObject =
+        serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    configuration.metadata.namespace = Some(namespace.to_owned());
+    let kind = ApiResource::erase::<OperatorConfiguration>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &kind);
+    api.create(&PostParams::default(), &configuration).await.unwrap();
+    check_with(client.clone(), &adopt(&[place(namespace), flags.to_vec()].concat())).await.unwrap()
+}
+
+fn place(namespace: &str) -> Vec<&str> {
+    vec!["--namespace", namespace, "--watched-namespace", namespace, "--configuration-object", CONFIGURATION]
 }
 
 /// Versions of everything in a namespace that could have been written.
@@ -36,7 +49,9 @@ async fn versions(client: &Client, namespace: &str) -> Vec<(String, Option<Strin
     for object in everything(client, namespace).await {
         let metadata = &object["metadata"];
         let name = format!("{} {}", object["kind"], metadata["name"]);
-        all.push((name, metadata["resourceVersion"].as_str().map(str::to_owned)));
+        if object["kind"] != "OperatorConfiguration" {
+            all.push((name, metadata["resourceVersion"].as_str().map(str::to_owned)));
+        }
     }
     all
 }
@@ -52,6 +67,7 @@ async fn everything(client: &Client, namespace: &str) -> Vec<Value> {
         ApiResource::erase::<RoleBinding>(&()),
         ApiResource::erase::<PodDisruptionBudget>(&()),
         ApiResource::erase::<Postgresql>(&()),
+        ApiResource::erase::<OperatorConfiguration>(&()),
     ];
     let mut all = Vec::new();
     for kind in &kinds {
@@ -73,10 +89,10 @@ pub(crate) async fn an_adoption_is_foreseen_without_writing_anything(client: Cli
     let report = report(&client, namespace, &["--service-account", "foresight:nobody"]).await;
     let text = report.to_string();
     println!("{text}");
-    let place = format!("{namespace}/{}", case.cluster.identity().name);
-    assert!(text.contains(&format!("{place}: taken over, no pod is touched")), "{text}");
+    let cluster = format!("{namespace}/{}", case.cluster.identity().name);
+    assert!(text.contains(&format!("{cluster}: taken over, no pod is touched")), "{text}");
     assert!(text.contains("patch StatefulSet"), "{text}");
-    assert!(!report.clusters[&place].needs_attention());
+    assert!(!report.clusters[&cluster].needs_attention());
     assert!(
         text.contains("rights: missing: ") && report.needs_attention(),
         "that account may do nothing: {text}"
@@ -89,8 +105,7 @@ pub(crate) async fn an_adoption_is_foreseen_without_writing_anything(client: Cli
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": everything(&client, namespace).await });
     fs::write(folder.join("all.yaml"), serde_saphyr::to_string(&list).unwrap()).unwrap();
     let from = folder.to_str().unwrap();
-    let flags = ["--from", from, "--namespace", namespace, "--watched-namespace", namespace];
-    let offline = check(&adopt(&flags)).await.unwrap();
+    let offline = check(&adopt(&[vec!["--from", from], place(namespace)].concat())).await.unwrap();
     fs::remove_dir_all(&folder).unwrap();
     let lines = |text: &str| {
         text.lines().filter(|line| !line.starts_with("rights")).map(str::to_owned).collect::<Vec<_>>()
@@ -118,7 +133,7 @@ pub(crate) async fn pods_that_an_adoption_would_recreate_are_named_with_the_fiel
 pub(crate) async fn a_manifest_that_admission_would_refuse_is_foreseen_in_its_words(client: Client) {
     let namespace = "foresight-refused";
     crate::manifests::make_namespace(&client, namespace).await;
-    let fields = json!({ "users": { "app": ["CREATEDB", "NOCREATEDB"] } });
+    let fields = json!({ "postgresql": { "version": "16", "parameters": { "max_connections": "plenty" } } });
     let manifests = crate::manifests::manifests(&client, namespace);
     manifests.create(&Default::default(), &crate::manifests::manifest("acid-wrong", &fields)).await.unwrap();
     let report = report(&client, namespace, &[]).await;
