@@ -218,9 +218,14 @@ mod tests {
 
     #[test]
     fn a_note_that_is_none_counts_for_nothing() {
-        for text in
-            ["", "17", "17 2026-01-01T00:00:00Z", "9 2026-01-01T00:00:00Z demo-0", "17 today demo-0", "17 2026-01-01T00:00:00Z demo-0 x"]
-        {
+        for text in [
+            "",
+            "17",
+            "17 2026-01-01T00:00:00Z",
+            "9 2026-01-01T00:00:00Z demo-0",
+            "17 today demo-0",
+            "17 2026-01-01T00:00:00Z demo-0 x",
+        ] {
             assert_eq!(Attempt::parse(text), None, "{text}");
         }
         assert_eq!(Attempt::parse("17 2026-01-01T00:00:00Z demo-0';reboot"), None);

@@ -10,8 +10,8 @@ pub mod member;
 pub mod patch;
 pub mod settings;
 
-pub use in_force::{ChangeCost, cost_of_change};
 pub use config::{AppliedKeys, Bootstrap, DynamicConfig, StandbyCluster};
+pub use in_force::{ChangeCost, cost_of_change};
 pub use member::{Lag, Member, MemberRole, MemberState, MemberStatus, Members, PendingChange};
 pub use patch::{lowered, patch};
 pub use settings::{Cost, Place};

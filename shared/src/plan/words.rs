@@ -104,7 +104,9 @@ fn volumes(facts: &Facts, config: &OperatorConfig) -> Option<String> {
             return Some(format!("only new volumes get {to}: storage_resize_mode of the operator is off"));
         }
         StorageResizeMode::Ebs => {
-            return Some(format!("EC2 enlarges the disks from {from} to {to}, if the operator is built with ec2"));
+            return Some(format!(
+                "EC2 enlarges the disks from {from} to {to}, if the operator is built with ec2"
+            ));
         }
         StorageResizeMode::Pvc | StorageResizeMode::Mixed => {}
     }

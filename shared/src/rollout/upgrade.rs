@@ -105,9 +105,9 @@ fn unheard_of(begun: &BegunUpgrade) -> Option<String> {
     let pod = &begun.attempt.pod;
     match &begun.script {
         Script::Running | Script::NeverRun => None,
-        Script::Over { last_line } => {
-            Some(format!("its script has ended, and no primary says which version it runs; it wrote last: {last_line}"))
-        }
+        Script::Over { last_line } => Some(format!(
+            "its script has ended, and no primary says which version it runs; it wrote last: {last_line}"
+        )),
         Script::NoPod => Some(format!("pod {pod}, in which it was begun, does not run")),
         Script::Unknown { why } => Some(format!("whether it still runs in pod {pod} is not known: {why}")),
     }
@@ -116,8 +116,9 @@ fn unheard_of(begun: &BegunUpgrade) -> Option<String> {
 /// A script that takes longer than any should.
 fn late(begun: &BegunUpgrade, now: Timestamp) -> Option<String> {
     let (pod, hours) = (&begun.attempt.pod, LONGEST_UPGRADE.as_secs() / 3600);
-    is_past(begun, now)
-        .then(|| format!("it has been running for more than {hours} hours; see last_upgrade.log in pod {pod}"))
+    is_past(begun, now).then(|| {
+        format!("it has been running for more than {hours} hours; see last_upgrade.log in pod {pod}")
+    })
 }
 
 /// Whether the primary runs an older version than the manifest asks for, and the operator may change that.

@@ -89,7 +89,9 @@ fn word(shown: &[&'static str], value: &str) -> Option<&'static str> {
 
 /// Whether a boolean in lower case is true.
 fn truth(value: &str) -> bool {
-    value == "1" || value == "on" || (!value.is_empty() && ("true".starts_with(value) || "yes".starts_with(value)))
+    value == "1"
+        || value == "on"
+        || (!value.is_empty() && ("true".starts_with(value) || "yes".starts_with(value)))
 }
 
 fn is_one_of(words: &[&str], value: &str) -> bool {
@@ -245,7 +247,9 @@ mod tests {
 
     #[test]
     fn one_value_in_several_spellings_is_one_value() {
-        let same = |name: &str, one: &str, other: &str| find(name, "17".parse().unwrap()).unwrap().is_same(one, other);
+        let same = |name: &str, one: &str, other: &str| {
+            find(name, "17".parse().unwrap()).unwrap().is_same(one, other)
+        };
         for (name, one, other) in [
             ("wal_buffers", "16MB", "16384kB"),
             ("wal_buffers", "2048", "16MB"),

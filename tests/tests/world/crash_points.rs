@@ -130,7 +130,13 @@ async fn end(world: &World, story: &str) -> End {
             .map(|(key, object)| (format!("{} {}", key.resource, key.name), lasting((**object).clone())))
             .collect()
     };
-    End { word: world.word(), acts, objects, in_force: world.in_force("max_connections"), major: world.major() }
+    End {
+        word: world.word(),
+        acts,
+        objects,
+        in_force: world.in_force("max_connections"),
+        major: world.major(),
+    }
 }
 
 /// An object without what is another at each telling: identities, times, addresses, random passwords.
@@ -224,14 +230,18 @@ fn stories() -> Vec<Story> {
         Story::new("a major upgrade", with(2, json!({"postgresql": {"version": "16"}})), |world| {
             world.patch(json!({"postgresql": {"version": "17"}}));
         }),
-        Story::new("a configured major upgrade", with(2, json!({"postgresql": {"version": "15"}})), |world| {
-            world.configure(|config| {
-                let upgrade = &mut config.major_version_upgrade;
-                upgrade.major_version_upgrade_mode = MajorVersionUpgradeMode::Full;
-                upgrade.minimal_major_version = "16".parse().unwrap();
-                upgrade.target_major_version = "17".parse().unwrap();
-            });
-        }),
+        Story::new(
+            "a configured major upgrade",
+            with(2, json!({"postgresql": {"version": "15"}})),
+            |world| {
+                world.configure(|config| {
+                    let upgrade = &mut config.major_version_upgrade;
+                    upgrade.major_version_upgrade_mode = MajorVersionUpgradeMode::Full;
+                    upgrade.minimal_major_version = "16".parse().unwrap();
+                    upgrade.target_major_version = "17".parse().unwrap();
+                });
+            },
+        ),
         Story::new("a failing major upgrade", with(2, json!({"postgresql": {"version": "16"}})), |world| {
             world.nature.lock().unwrap().patroni.plan.fails = Some("no space left".to_owned());
             world.patch(json!({"postgresql": {"version": "17"}}));

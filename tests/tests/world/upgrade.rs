@@ -163,7 +163,11 @@ async fn a_pod_that_cannot_be_asked_is_waited_for_and_the_status_says_so() {
     ask_for_17(&world);
     begun(&world).await;
     world.pass(45).await;
-    assert!(message(&world).contains("whether it still runs in pod demo-1 is not known"), "{}", message(&world));
+    assert!(
+        message(&world).contains("whether it still runs in pod demo-1 is not known"),
+        "{}",
+        message(&world)
+    );
     world.settle().await;
     assert_eq!((upgrades(&world), world.major(), world.word().as_str()), (1, 17, "Running"));
 }
@@ -175,11 +179,13 @@ async fn a_script_that_ends_with_its_pod_is_told_as_failed_and_never_left_unseen
     begun(&world).await;
     world.pass(5).await;
     let primary = world.leader();
-    world.api.with(|store| {
-        let key = tests::fake_api::Key::new("", "pods", crate::world::NAMESPACE, &primary);
-        store.delete(&key, &tests::fake_api::Deletion::default()).map(drop)
-    })
-    .unwrap();
+    world
+        .api
+        .with(|store| {
+            let key = tests::fake_api::Key::new("", "pods", crate::world::NAMESPACE, &primary);
+            store.delete(&key, &tests::fake_api::Deletion::default()).map(drop)
+        })
+        .unwrap();
     world.pass(900).await;
     assert_eq!((upgrades(&world), world.major(), world.word().as_str()), (1, 16, "UpdateFailed"));
     assert!(annotation(&world, UPGRADE_FAILED).is_string() && annotation(&world, UPGRADE_BEGUN).is_null());

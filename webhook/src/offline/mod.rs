@@ -133,8 +133,7 @@ pub async fn validate(args: &Validate) -> Result<Report, OfflineError> {
         let new = &document.value;
         let answer = match kind {
             POSTGRESQL => judge(old.as_ref(), new, &config),
-            TEAM => admission::review_team(old.as_ref(), new, &teams)
-                .map(|changes| lines(&changes)),
+            TEAM => admission::review_team(old.as_ref(), new, &teams).map(|changes| lines(&changes)),
             _ => configuration::review(old.as_ref(), new, &Held::default()),
         };
         let (lines, mut errors) = apart(answer);

@@ -55,8 +55,7 @@ pub(super) async fn write(
     ctx: &Context,
 ) -> Result<bool, Error> {
     let error = || Error::kubernetes("note a major upgrade on the manifest");
-    let api: Api<Postgresql> =
-        Api::namespaced(ctx.client.clone(), &manifest.namespace().unwrap_or_default());
+    let api: Api<Postgresql> = Api::namespaced(ctx.client.clone(), &manifest.namespace().unwrap_or_default());
     let name = manifest.name_any();
     let mut tries = 0;
     loop {
@@ -66,7 +65,8 @@ pub(super) async fn write(
             return Ok(false);
         }
         let version = &now.metadata.resource_version;
-        let metadata = json!({"uid": now.metadata.uid, "resourceVersion": version, "annotations": annotations});
+        let metadata =
+            json!({"uid": now.metadata.uid, "resourceVersion": version, "annotations": annotations});
         let patch = json!({ "metadata": metadata });
         match api.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
             Ok(written) => {

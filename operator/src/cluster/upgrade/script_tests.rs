@@ -61,11 +61,7 @@ fn finished(mut command: Command) -> Output {
 
 fn said(output: std::process::Output) -> Output {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Output {
-        status: output.status.code().unwrap(),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
+    Output { status: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 fn attempt(number: u8) -> Attempt {
@@ -142,7 +138,17 @@ fn the_command_keeps_the_script_and_the_attempt_apart_from_the_shell_that_reads_
     let command = run(&attempt(1), 2);
     let mut shell = Command::new(&command[0]);
     let echo = format!("{}\necho \"$ATTEMPT\"", "true");
-    shell.args([&command[1], &AS_POSTGRES.replace("su postgres -s /bin/bash", "/bin/bash"), &command[3], &echo, &command[5]]);
+    shell.args([
+        &command[1],
+        &AS_POSTGRES.replace("su postgres -s /bin/bash", "/bin/bash"),
+        &command[3],
+        &echo,
+        &command[5],
+    ]);
     assert_eq!(finished(shell).stdout.trim(), attempt(1).to_string());
-    assert!(command[4].ends_with("/scripts/inplace_upgrade.py 2 2>&1 | tee -p last_upgrade.log"), "{}", command[4]);
+    assert!(
+        command[4].ends_with("/scripts/inplace_upgrade.py 2 2>&1 | tee -p last_upgrade.log"),
+        "{}",
+        command[4]
+    );
 }

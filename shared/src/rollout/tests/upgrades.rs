@@ -134,8 +134,11 @@ fn while_anothers_upgrade_may_run_nothing_is_touched_and_nobody_is_scaled_away()
         let mut story = behind();
         story.outdated(1);
         story.seen.upgrade = begun(script.clone());
-        let expected =
-            if waits { "the data directory is being upgraded to another major version" } else { "recreate demo-1" };
+        let expected = if waits {
+            "the data directory is being upgraded to another major version"
+        } else {
+            "recreate demo-1"
+        };
         assert_eq!(story.step(), expected, "{script:?}");
         story.seen.stateful_set.as_mut().unwrap().replicas = 3;
         assert_eq!(replicas_now(&story.cluster, &story.seen), 3, "{script:?}");

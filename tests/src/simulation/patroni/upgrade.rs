@@ -61,9 +61,10 @@ impl Patroni {
         now: Timestamp,
     ) -> Result<(), &'static str> {
         let plan = self.plan.clone();
-        let found = self.clusters.iter_mut().find(|(place, cluster)| {
-            place.0 == namespace && cluster.members.contains_key(pod)
-        });
+        let found = self
+            .clusters
+            .iter_mut()
+            .find(|(place, cluster)| place.0 == namespace && cluster.members.contains_key(pod));
         let Some((place, cluster)) = found else { return Err("no such pod") };
         let to = kubernetes::version(store, namespace, pod);
         cluster.begin(pod, attempt, to, &plan, now)?;
