@@ -241,6 +241,7 @@ fn a_plan_says_what_each_changed_field_does() {
         report.text,
         "postgresql \"acid-minimal\" changes\n  \
          spec.postgresql.parameters[max_connections]: PostgreSQL restarts in every pod, replicas first\n  \
+         spec.postgresql.parameters[max_connections]: nothing restarts if that is its value already\n  \
          spec.volume.size: each volume grows from 2Gi to 3Gi, no pod restarts"
     );
     assert_eq!(

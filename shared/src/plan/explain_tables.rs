@@ -12,7 +12,7 @@ fn every_field_has_the_effect_that_building_it_shows() {
     let table: Vec<(String, Value, Effect)> = vec![
         (parameter("max_connections"), json!("200"), Restart),
         (parameter("max_connections"), json!("50"), Restart),
-        (parameter("max_connections"), Value::Null, Restart),
+        (parameter("max_connections"), Value::Null, Reload), // which is 100 again
         (parameter("work_mem"), json!("8MB"), Reload),
         (parameter("work_mem"), Value::Null, Reload),
         (parameter("shared_buffers"), json!("2GB"), RollingUpdate),

@@ -118,7 +118,7 @@ pub(crate) fn circles(new: &PostgresTeam, others: &[PostgresTeam]) -> Vec<Change
                     field: path.index(index),
                     effect: Effect::Ignored,
                     message: format!(
-                        "closes the circle {}: each member {gained} the clusters of all of them",
+                        "closes the circle {}: each member {gained} all their clusters",
                         circle.join(" → ")
                     ),
                 });

@@ -118,8 +118,8 @@ pub(crate) async fn a_circle_of_teams_over_two_objects_is_told_in_the_cluster_an
     while webhook.world.teams().is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    let circle = "spec.additionalTeams[ops][0]: closes the circle ops → acid → ops: each member gets a role in the \
-                  clusters of all of them";
+    let circle = "spec.additionalTeams[ops][0]: closes the circle ops → acid → ops: each member gets a role in all \
+                  their clusters";
     assert_eq!(warnings_of(&client, create(&second, "?dryRun=All")).await, [circle]);
     let offline = judged(&[second]).await;
     assert_eq!(offline.text, format!("PostgresTeam \"second\" is valid\n  {circle}"));

@@ -191,3 +191,33 @@ async fn a_script_that_ends_with_its_pod_is_told_as_failed_and_never_left_unseen
     assert!(annotation(&world, UPGRADE_FAILED).is_string() && annotation(&world, UPGRADE_BEGUN).is_null());
     assert_eq!(labelled(&world), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn outside_its_window_no_pod_is_replaced_for_a_version_and_inside_it_everything_follows() {
+    let mut old = manifest(2);
+    old["spec"]["postgresql"]["version"] = json!("16");
+    old["spec"]["maintenanceWindows"] = json!(["02:00-04:00"]);
+    let world = World::with(old).await;
+    ask_for_17(&world);
+    world.settle().await;
+    assert_eq!((world.acts(), world.major(), world.word().as_str()), (Vec::new(), 16, "Running"));
+    assert!(message(&world).contains("02:00-04:00"), "{}", message(&world));
+    world.pass(2 * 3600).await;
+    world.settle().await;
+    assert_eq!((upgrades(&world), world.major(), world.word().as_str()), (1, 17, "Running"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_old_failure_pods_take_the_new_programs_and_the_data_stay() {
+    let world = behind().await;
+    world.api.with(|store| {
+        store.edit(&manifest_key(), |manifest| {
+            manifest["metadata"]["annotations"] = json!({ UPGRADE_FAILED: "2025-12-24T12:00:00Z" });
+        });
+    });
+    ask_for_17(&world);
+    world.pass(900).await;
+    assert_eq!(world.acts(), ["recreate demo-1", "switchover demo-0 to demo-1", "recreate demo-0"]);
+    assert_eq!((world.major(), world.word().as_str()), (16, "UpdateFailed"));
+    assert!(message(&world).contains("2025-12-24T12:00:00Z"), "{}", message(&world));
+}

@@ -23,7 +23,7 @@ const RUN: &str = r#"record="$PGROOT/major-upgrades"
 exec 9>>"$record" || { echo "refused: $record cannot be written"; exit 75; }
 flock -n 9 || { echo "refused: another major upgrade is under way here"; exit 75; }
 if grep -qxF -- "$ATTEMPT" "$record"; then echo "refused: it was run or given up before"; exit 75; fi
-echo "$ATTEMPT" >&9
+echo "$ATTEMPT" >&9 || { echo "refused: $record cannot be written"; exit 75; }
 set -o pipefail
 "#;
 
