@@ -156,8 +156,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     let streams_known = outcome.record(streams::look(&cluster, &mut seen, ctx).await);
     let mut desired = rollout::for_now(build(&cluster), &cluster, &seen.observed);
     streams::keep_names(&mut desired, &seen);
-    let stateful_set = seen.resources.stateful_set.as_ref();
-    let recognised = rollout::recognise(&mut seen.observed, stateful_set, &desired);
+    let recognised = rollout::recognise(&mut seen.observed, seen.resources.stateful_set.as_ref(), &desired);
     let (differences, streams) = streams::parted(plan::between(&seen.resources, &desired));
 
     let written = async {
