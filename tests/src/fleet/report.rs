@@ -158,25 +158,20 @@ impl Report {
 
     /// The figures as a table.
     pub fn markdown(&self) -> String {
-        let (creation, machine) = (&self.creation, &self.machine);
+        let machine = &self.machine;
         let mut text = format!(
             "{} clusters of {} members; {} processors, load {} before and {} after.\n\n| figure | value |\n|---|---|\n",
             self.clusters, self.members, machine.processors, machine.load_before, machine.load_after
         );
-        let latency = |latency: &Latency| {
-            let (seen, done) = (&latency.observed, &latency.settled);
-            format!(
-                "p50 {:.0} ms, p99 {:.0} ms; carried out p50 {:.0} ms, p99 {:.0} ms ({} changes)",
-                seen.percentile(50) * 1e3,
-                seen.percentile(99) * 1e3,
-                done.percentile(50) * 1e3,
-                done.percentile(99) * 1e3,
-                seen.0.len()
-            )
-        };
-        let memory = |cost: &Cost| format!("{:.1} MiB, at most {:.1} MiB", cost.memory, cost.peak_memory);
-        let objects = self.floor.objects_each;
-        let rows = [
+        for (figure, value) in self.of_creation().into_iter().chain(self.of_what_follows()) {
+            let _ = writeln!(text, "| {figure} | {value} |"); // writing into a String does not fail
+        }
+        text + &self.requests_by_stage()
+    }
+
+    fn of_creation(&self) -> Vec<(&'static str, String)> {
+        let (creation, objects) = (&self.creation, self.floor.objects_each);
+        vec![
             ("the control plane alone, until all pods are ready", format!("{:.1} s", self.floor.seconds)),
             ("all manifests stored", format!("{:.1} s", creation.stored)),
             (
@@ -197,6 +192,11 @@ impl Report {
             ),
             ("CPU for new clusters", format!("{:.1} s", creation.cpu_seconds)),
             ("memory with new clusters", memory(&creation.cost)),
+        ]
+    }
+
+    fn of_what_follows(&self) -> Vec<(&'static str, String)> {
+        vec![
             ("change → observed", latency(&self.changes)),
             (
                 "at rest",
@@ -223,11 +223,7 @@ impl Report {
                 format!("{}; {} stuck", latency(&self.stuck.changes), self.stuck.clusters),
             ),
             ("memory after it", memory(&self.stuck.cost)),
-        ];
-        for (figure, value) in rows {
-            let _ = writeln!(text, "| {figure} | {value} |"); // writing into a String does not fail
-        }
-        text + &self.requests_by_stage()
+        ]
     }
 
     fn requests_by_stage(&self) -> String {
@@ -272,4 +268,21 @@ impl Report {
 #[allow(clippy::cast_precision_loss, reason = "counts of requests and clusters")]
 pub(super) fn ratio(part: usize, of: usize) -> f64 {
     part as f64 / of.max(1) as f64
+}
+
+/// How long changes took.
+fn latency(latency: &Latency) -> String {
+    let (seen, done) = (&latency.observed, &latency.settled);
+    format!(
+        "p50 {:.0} ms, p99 {:.0} ms; carried out p50 {:.0} ms, p99 {:.0} ms ({} changes)",
+        seen.percentile(50) * 1e3,
+        seen.percentile(99) * 1e3,
+        done.percentile(50) * 1e3,
+        done.percentile(99) * 1e3,
+        seen.0.len()
+    )
+}
+
+fn memory(cost: &Cost) -> String {
+    format!("{:.1} MiB, at most {:.1} MiB", cost.memory, cost.peak_memory)
 }

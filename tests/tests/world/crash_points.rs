@@ -184,7 +184,7 @@ fn with(members: i32, patch: Value) -> Value {
 /// The stories, by what they are about.
 fn stories() -> Vec<Story> {
     let new = |world: &World| world.apply(manifest(2));
-    vec![
+    let mut stories = vec![
         Story { name: "a new cluster", begins: None, happens: new },
         Story::new("a new image", manifest(2), |world| world.patch(json!({"dockerImage": "spilo:2"}))),
         Story::new("a parameter to reload", manifest(2), |world| {
@@ -227,6 +227,17 @@ fn stories() -> Vec<Story> {
             world.patch(json!({"dockerImage": "spilo:broken"}));
         }),
         Story::new("larger volumes", manifest(2), |world| world.patch(json!({"volume": {"size": "2Gi"}}))),
+        Story::new("annotations of pods", with(2, json!({"podAnnotations": {"old": "1"}})), |world| {
+            world.patch(json!({"podAnnotations": {"old": null, "new": "1"}}));
+        }),
+        Story::new("a deletion", manifest(2), World::delete),
+    ];
+    stories.extend(major_upgrades());
+    stories
+}
+
+fn major_upgrades() -> [Story; 3] {
+    [
         Story::new("a major upgrade", with(2, json!({"postgresql": {"version": "16"}})), |world| {
             world.patch(json!({"postgresql": {"version": "17"}}));
         }),
@@ -246,10 +257,6 @@ fn stories() -> Vec<Story> {
             world.nature.lock().unwrap().patroni.plan.fails = Some("no space left".to_owned());
             world.patch(json!({"postgresql": {"version": "17"}}));
         }),
-        Story::new("annotations of pods", with(2, json!({"podAnnotations": {"old": "1"}})), |world| {
-            world.patch(json!({"podAnnotations": {"old": null, "new": "1"}}));
-        }),
-        Story::new("a deletion", manifest(2), World::delete),
     ]
 }
 

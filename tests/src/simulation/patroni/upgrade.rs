@@ -67,7 +67,7 @@ impl Patroni {
             .find(|(place, cluster)| place.0 == namespace && cluster.members.contains_key(pod));
         let Some((place, cluster)) = found else { return Err("no such pod") };
         let to = kubernetes::version(store, namespace, pod);
-        cluster.begin(pod, attempt, to, &plan, now)?;
+        cluster.begin((pod, attempt), to, &plan, now)?;
         let cluster = place.1.clone();
         self.changes += 1;
         self.acts.push(Act { at: now, cluster, what: format!("upgrade to {to}") });
@@ -101,8 +101,7 @@ impl Patroni {
 impl Cluster {
     fn begin(
         &mut self,
-        name: &str,
-        attempt: &str,
+        (name, attempt): (&str, &str),
         to: u64,
         plan: &Plan,
         now: Timestamp,
