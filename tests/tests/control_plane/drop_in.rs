@@ -45,7 +45,8 @@ pub(crate) async fn with_the_rights_of_upstreams_role_its_clusters_are_looked_af
     let before = uids().await;
     let members = case.cluster.members();
     let ours = (&restricted, rights);
-    let operator = Operator::with_rights(&client, ours, case.config.clone(), "drop-in", &name, members).await;
+    let operator =
+        Operator::with_rights(&client, ours, case.config.clone(), ("drop-in", &name), members).await;
     let status = async || {
         let manifest = manifests(&client, "drop-in").get(&name).await.unwrap();
         manifest.data["status"]["PostgresClusterStatus"].as_str().unwrap_or_default().to_owned()

@@ -51,7 +51,7 @@ impl Operator {
         name: &str,
         members: i32,
     ) -> Self {
-        Self::with_rights(client, (client, Rights::default()), config, namespace, name, members).await
+        Self::with_rights(client, (client, Rights::default()), config, (namespace, name), members).await
     }
 
     /// The same with a client that may do less.
@@ -59,8 +59,7 @@ impl Operator {
         client: &Client,
         (own, rights): (&Client, Rights),
         config: OperatorConfig,
-        namespace: &str,
-        name: &str,
+        (namespace, name): (&str, &str),
         members: i32,
     ) -> Self {
         let account = config.kubernetes.pod_service_account_name.clone();
