@@ -61,7 +61,7 @@ impl Follower {
     }
 
     fn says_valid(&self, valid: u8) -> bool {
-        self.metrics.text().contains(&format!("postgres_operator_configuration_valid {valid}"))
+        self.metrics.text().contains(&format!("postgres_operator_configuration_invalid {}", 1 - valid))
     }
 
     /// The notes of events about the configuration.

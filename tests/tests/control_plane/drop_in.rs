@@ -25,7 +25,7 @@ pub(crate) async fn with_the_rights_of_upstreams_role_its_clusters_are_looked_af
     let rights = until_granted(&restricted).await;
     let told = rights.told().unwrap();
     for (what, is_missing) in [
-        ("leases.coordination.k8s.io (create, get, patch, update): there is no election", true),
+        ("leases.coordination.k8s.io (create, get, list, update, watch): there is no election", true),
         ("secrets (list, watch)", true),
         ("poddisruptionbudgets.policy (list, patch, watch)", true),
         ("statefulsets.apps (watch)", true),
