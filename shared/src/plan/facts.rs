@@ -205,6 +205,12 @@ impl Facts {
     pub(super) fn within(mut self, before: &Side, after: &Side, now: Option<Timestamp>) -> Self {
         let policy = after.cluster.policy();
         self.update = (before.members(), after.members());
+        if self.update.1 == 0 {
+            // Nobody is there to take a setting up; whoever comes later begins with it.
+            self.parameters.clear();
+            self.lowered.clear();
+            self.options.clear();
+        }
         let all = self.disruptions();
         let held = |step: &Disruption| policy.waits_for(*step, now).is_some();
         let steps: Vec<Disruption> = all.iter().copied().filter(held).collect();

@@ -313,9 +313,9 @@ each! {
     both_at_once_survive_a_stop, both_at_once_survive_failed_calls: "an image and a parameter at once";
     a_broken_image_survives_a_stop, a_broken_image_survives_failed_calls: "a broken image";
     larger_volumes_survive_a_stop, larger_volumes_survive_failed_calls: "larger volumes";
+    annotations_survive_a_stop, annotations_survive_failed_calls: "annotations of pods";
+    a_deletion_survives_a_stop, a_deletion_survives_failed_calls: "a deletion";
     a_major_upgrade_survives_a_stop, a_major_upgrade_survives_failed_calls: "a major upgrade";
     a_configured_upgrade_survives_a_stop, a_configured_upgrade_survives_failed_calls: "a configured major upgrade";
     a_failing_upgrade_survives_a_stop, a_failing_upgrade_survives_failed_calls: "a failing major upgrade";
-    annotations_survive_a_stop, annotations_survive_failed_calls: "annotations of pods";
-    a_deletion_survives_a_stop, a_deletion_survives_failed_calls: "a deletion";
 }

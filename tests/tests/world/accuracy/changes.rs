@@ -135,7 +135,10 @@ pub(super) fn of_manifest(
     let accepted = |patch: &Value| {
         let new = patched(manifest, patch);
         let is_known = |new: Postgresql| (0..=MOST_MEMBERS).contains(&new.spec.number_of_instances);
+        // What a window holds back is played in stories of its own.
+        let is_held_back = patch.get("maintenanceWindows").is_some() && patch.as_object().unwrap().len() > 1;
         manifest["spec"] != new["spec"]
+            && !is_held_back
             && manifest["spec"]["postgresql"]["version"] == new["spec"]["postgresql"]["version"]
             && serde_json::from_value(new.clone()).is_ok_and(is_known)
             && admission::mutate_update(manifest, &new, config).is_ok()
