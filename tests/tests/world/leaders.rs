@@ -162,11 +162,11 @@ async fn a_deletion_that_another_has_carried_out_does_not_reach_the_cluster_made
     world.pass(5).await;
     world.start_as("second", alone());
     world.apply(manifest(1));
-    world.settle().await;
+    world.pass(180).await; // it never comes to rest: the lease is renewed
     world.delete();
     world.pass(120).await;
     world.apply(manifest(1));
-    world.settle().await;
+    world.pass(180).await;
     let uid = || world.object("apps", "statefulsets", "demo")["metadata"]["uid"].clone();
     let before = uid();
     // The second has seen the deletion, too, and what came after it.
