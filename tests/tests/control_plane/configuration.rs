@@ -71,13 +71,18 @@ impl Follower {
         events.iter().filter_map(|event| event.note.clone()).collect::<Vec<_>>().join("\n")
     }
 
+    /// Whether an event says that this field is wrong and what comes of it. A ConfigMap's fields are `data[…]`.
+    async fn told(&self, field: &str, outcome: &str) -> bool {
+        self.notes().await.lines().any(|note| note.contains(field) && note.contains(outcome))
+    }
+
     /// The same story for both forms: nothing, wrong, right, wrong again, right again.
     async fn lives_through(&self, write: impl AsyncFn(u32, &str)) {
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert!(self.workers().is_none() && self.says_valid(0), "it waits for one");
         write(3, "Not A Name").await;
         self.until("the wrong one is told", async || {
-            self.notes().await.contains("watched_namespace; waiting for a valid one")
+            self.told("watched_namespace", "waiting for a valid one").await
         })
         .await;
         assert!(self.workers().is_none() && self.says_valid(0));
@@ -87,7 +92,7 @@ impl Follower {
         assert!(self.says_valid(1));
         write(5, "Not A Name").await;
         self.until("a later wrong one is told", async || {
-            self.notes().await.contains("watched_namespace; the last valid one stays in force")
+            self.told("watched_namespace", "the last valid one stays in force").await
         })
         .await;
         assert!(self.workers() == Some(4) && self.says_valid(0), "the good one stays");
