@@ -121,15 +121,17 @@ pub struct Rights {
 impl Rights {
     /// Asks about everything, in the namespaces that are served (`None`: in all) and in our own. What cannot be asked
     /// counts as granted: then the refusal comes where it is used.
-    pub async fn ask(client: &Client, served: Option<&str>, own: &str) -> Self {
+    ///
+    /// Of our own namespace only the lease of this name is asked about: a role may grant that one and no other.
+    pub async fn ask(client: &Client, served: Option<&str>, (own, lease): (&str, &str)) -> Self {
         // Made before any is awaited: a closure that lives on beside them keeps the compiler from seeing that all this
         // may move between threads.
         let mut questions: Vec<BoxFuture<'_, Option<_>>> = Vec::new();
         for need in NEEDS {
-            let namespace = if need.own { Some(own) } else { served };
+            let (namespace, name) = if need.own { (Some(own), Some(lease)) } else { (served, None) };
             for verb in need.verbs {
                 let lacks = async move {
-                    let granted = may(client, need, verb, namespace).await;
+                    let granted = may(client, need, verb, (namespace, name)).await;
                     (!granted).then_some((need.group, need.resource, *verb))
                 };
                 questions.push(lacks.boxed());
@@ -193,7 +195,12 @@ impl Rights {
     }
 }
 
-async fn may(client: &Client, need: &Need, verb: &str, namespace: Option<&str>) -> bool {
+async fn may(
+    client: &Client,
+    need: &Need,
+    verb: &str,
+    (namespace, name): (Option<&str>, Option<&str>),
+) -> bool {
     let (resource, subresource) = need.resource.split_once('/').unwrap_or((need.resource, ""));
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
@@ -203,6 +210,7 @@ async fn may(client: &Client, need: &Need, verb: &str, namespace: Option<&str>) 
                 subresource: Some(subresource.to_owned()),
                 verb: Some(verb.to_owned()),
                 namespace: namespace.map(str::to_owned),
+                name: name.map(str::to_owned),
                 ..ResourceAttributes::default()
             }),
             ..SelfSubjectAccessReviewSpec::default()

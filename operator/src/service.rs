@@ -129,7 +129,7 @@ async fn serve(
     };
     background.spawn(http::follow_port(rest_api.clone(), own_port, config.clone()));
     let served = scope(&config.borrow(), &args.namespace, &Rights::default()).namespace;
-    let rights = rights(&client, served.as_deref(), &args.namespace, &metrics).await;
+    let rights = rights(&client, served.as_deref(), (&args.namespace, &args.lease), &metrics).await;
     let mut service = Service { args, client, config, stop, rest_api, readiness, rights };
     let (mut ctx, mut changes) = service.begin(activity, metrics).await?;
     let Some(mut tenure) = service.take_lease().await? else { return Ok(()) };
@@ -306,7 +306,7 @@ fn unique() -> String {
 }
 
 /// What the operator may do; what is missing is told once, all of it.
-async fn rights(client: &Client, served: Option<&str>, own: &str, metrics: &Metrics) -> Rights {
+async fn rights(client: &Client, served: Option<&str>, own: (&str, &str), metrics: &Metrics) -> Rights {
     let rights = Rights::ask(client, served, own).await;
     metrics.lacks_rights(rights.missing());
     if let Some(missing) = rights.told() {

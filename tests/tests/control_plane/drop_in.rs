@@ -1,18 +1,22 @@
 //! Our operator under the rights of upstream's own installation, which is left as it is: what is missing is known at the
 //! start, and clusters are looked after all the same.
 
+use std::time::{Duration, Instant};
+
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt};
+use operator::leader::LEASE;
 use operator::rights::Rights;
 use serde_json::{Value, json};
 
 use crate::admission::{acting_as, apply};
-use crate::manifests::manifests;
+use crate::manifests::{make_namespace, manifests};
 use crate::operator::Operator;
 use crate::takeover::upstreams_cluster;
 
 const RIGHTS: &str = include_str!("../../fixtures/drop-in/rights.yaml");
+const SHIPPED: &str = include_str!("../../../deploy/base/operator/rbac.yaml");
 const ACCOUNT: &str = "system:serviceaccount:default:zalando-postgres-operator";
 
 pub(crate) async fn with_the_rights_of_upstreams_role_its_clusters_are_looked_after_and_no_pod_restarts(
@@ -22,7 +26,7 @@ pub(crate) async fn with_the_rights_of_upstreams_role_its_clusters_are_looked_af
         apply(&client, &right).await;
     }
     let restricted = acting_as(&client, ACCOUNT);
-    let rights = until_granted(&restricted).await;
+    let rights = until_granted(&restricted, "default").await;
     let told = rights.told().unwrap();
     for (what, is_missing) in [
         ("leases.coordination.k8s.io (create, get, list, update, watch): there is no election", true),
@@ -72,13 +76,30 @@ pub(crate) async fn with_the_rights_of_upstreams_role_its_clusters_are_looked_af
     );
 }
 
+/// Also of the lease, which the role grants by its name only: without it nobody would ask for it, and two would act.
+pub(crate) async fn with_the_shipped_rights_nothing_is_missing(client: Client) {
+    make_namespace(&client, "postgres-operator").await;
+    for right in serde_saphyr::from_multiple::<Value>(SHIPPED).unwrap() {
+        apply(&client, &right).await;
+    }
+    let account = "system:serviceaccount:postgres-operator:postgres-operator";
+    let ours = acting_as(&client, account);
+    let begun = Instant::now();
+    let mut told = until_granted(&ours, "postgres-operator").await.told();
+    // The API server learns of each role by itself.
+    while told.is_some() && begun.elapsed() < Duration::from_secs(10) {
+        told = until_granted(&ours, "postgres-operator").await.told();
+    }
+    assert_eq!(told, None);
+}
+
 /// What may be done, once the API server knows the role.
-async fn until_granted(client: &Client) -> Rights {
+async fn until_granted(client: &Client, own: &str) -> Rights {
     loop {
-        let rights = Rights::ask(client, None, "default").await;
+        let rights = Rights::ask(client, None, (own, LEASE)).await;
         if rights.allow("acid.zalan.do", "postgresqls", "patch") {
             return rights;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -78,6 +78,7 @@ const STORIES: &[(&str, Story)] = stories![
     deployment::with_cert_manager_it_issues_what_the_webhook_mounts_and_our_job_is_gone,
     deployment::an_installation_for_one_namespace_has_the_same_rights_but_only_there,
     drop_in::with_the_rights_of_upstreams_role_its_clusters_are_looked_after_and_no_pod_restarts,
+    drop_in::with_the_shipped_rights_nothing_is_missing,
     helm::the_chart_makes_what_kustomize_makes,
     helm::both_charts_are_clean_and_wrong_values_are_told,
     helm::every_key_of_zalandos_chart_does_what_it_did,
