@@ -156,6 +156,8 @@ async fn no_secret_stands_in_logs_events_status_figures_or_answers() {
     let log = Log::default();
     let writer = log.clone();
     let lines = tracing_subscriber::fmt().json().with_env_filter(FINEST).with_writer(move || writer.clone());
+    // With one subscriber alone a line that another test's thread comes to first would be off for all threads.
+    let _other = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let _logging = tracing::subscriber::set_default(lines.finish().with(Listening(world.activity.clone())));
     live(&mut world).await;
 
