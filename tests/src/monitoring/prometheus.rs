@@ -109,12 +109,13 @@ fn found(series: &Value) -> Option<Found> {
 }
 
 fn configuration_of(targets: &[Target], rules: Option<&Path>) -> Value {
-    let scrapes = targets.iter().map(|target| {
-        json!({
-            "job_name": target.job, "metrics_path": target.path,
-            "static_configs": [{ "targets": [target.address], "labels": { "namespace": "test", "pod": target.job } }],
-        })
-    });
+    // Several pods may be of one job, whose name a configuration may have once.
+    let mut jobs: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for Target { job, address, path } in targets {
+        let labels = json!({ "namespace": "test", "pod": job, "__metrics_path__": path });
+        jobs.entry(job).or_default().push(json!({ "targets": [address], "labels": labels }));
+    }
+    let scrapes = jobs.iter().map(|(job, targets)| json!({ "job_name": job, "static_configs": targets }));
     json!({
         "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
         "rule_files": rules.into_iter().collect::<Vec<_>>(),
