@@ -12,6 +12,7 @@ const SHIPPED: &[&str] = &[
 
 const OPERATOR: &str = "ClusterRole postgres-operator";
 const SURROUNDINGS: &str = "ClusterRole postgres-operator-surroundings";
+const OWN: &str = "Role postgres-operator";
 const PODS: &str = "ClusterRole postgres-pod";
 
 const MADE: &str =
@@ -47,6 +48,13 @@ pub const KEPT: &[Kept] = &[
     kept(OPERATOR, "", &["pods"], &["get", "update", "patch"], BOUND),
     kept(OPERATOR, "", &["configmaps", "endpoints"], &["delete"], EITHER),
     kept(OPERATOR, "", &["pods/exec"], &["create"], "from Kubernetes 1.35 on a command needs it beside get"),
+    kept(
+        OWN,
+        "coordination.k8s.io",
+        &["leases"],
+        &["list", "watch"],
+        "an operator that waits for the lease follows it; the stories have but one",
+    ),
     kept(
         SURROUNDINGS,
         "",
