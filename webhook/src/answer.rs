@@ -6,11 +6,11 @@
 use k8s_openapi::ByteString;
 use kube::core::response::{Status, StatusCause, StatusDetails, StatusSummary};
 use serde::Serialize;
-use shared::admission::policy::{Policy, refusals};
+use shared::admission::policy::{self, Judgement, Policy};
 use shared::field::FieldErrors;
 
 use crate::review::{Kind, Request};
-use crate::validate::POSTGRESQL;
+use crate::validate::{POSTGRESQL, lines};
 
 /// What the API server allows for one warning.
 const LONGEST_WARNING: usize = 256;
@@ -34,18 +34,28 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The same verdict on a manifest, with what a policy refuses told beside everything else.
+    /// The same verdict on a manifest, with what a policy says told beside everything else. What must always pass does.
     #[must_use]
     pub fn under(self, policy: &Policy, request: &Request) -> Self {
-        let new = request.object().filter(|_| request.kind.kind == POSTGRESQL && self != Self::Passed);
-        let refused = new.map(|new| refusals(request.old_object(), new, policy)).unwrap_or_default();
+        let Some(new) = request.object().filter(|_| request.kind.kind == POSTGRESQL) else { return self };
+        if self == Self::Passed || request.leaves("spec") {
+            return self;
+        }
+        let Judgement { refused, kept } = policy::judge(request.old_object(), new, policy);
         match self {
-            verdict if refused.is_empty() => verdict,
             Self::Denied(mut errors) => {
                 errors.extend(refused);
                 Self::Denied(errors)
             }
-            Self::Passed | Self::Allowed { .. } | Self::Patched(_) => Self::Denied(refused),
+            Self::Passed | Self::Allowed { .. } | Self::Patched(_) if !refused.is_empty() => {
+                Self::Denied(refused)
+            }
+            Self::Allowed { mut warnings } => {
+                warnings.extend(lines(&kept));
+                Self::Allowed { warnings }
+            }
+            // Warnings are the validating webhook's.
+            verdict @ (Self::Passed | Self::Patched(_)) => verdict,
         }
     }
 

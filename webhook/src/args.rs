@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use shared::admission::policy::Policy;
+use shared::admission::policy::{self, Policy};
 
 use crate::configuration::{Place, Source};
 use crate::offline::report::Format;
@@ -69,7 +69,7 @@ pub struct Serve {
     pub drain_seconds: u64,
 }
 
-/// What is refused beyond what is wrong; nothing by default. Updates are refused only for what they bring in.
+/// What is refused beyond what is wrong; nothing by default. What a manifest has had before is only warned of.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct PolicyArgs {
     /// Refuse manifests with sidecars.
@@ -81,11 +81,13 @@ pub struct PolicyArgs {
     /// Refuse containers that are privileged, may become so, or add capabilities.
     #[arg(long, env = "WEBHOOK_REFUSE_PRIVILEGES")]
     pub refuse_privileges: bool,
-    /// Kinds of volumes that are refused in additionalVolumes, for example hostPath,nfs.
-    #[arg(long, env = "WEBHOOK_REFUSE_VOLUMES", value_delimiter = ',', value_name = "KINDS")]
-    pub refuse_volumes: Vec<String>,
+    /// The kinds of volumes that additionalVolumes may have, for example configMap,emptyDir,secret; every kind without it.
+    #[arg(long, env = "WEBHOOK_ALLOWED_VOLUMES", value_delimiter = ',', value_name = "KINDS")]
+    #[arg(value_parser = policy::volume_kind)]
+    pub allowed_volumes: Vec<String>,
     /// Where images may come from: registries, or parts of them such as registry.example.com/team; anywhere without it.
     #[arg(long, env = "WEBHOOK_ALLOWED_REGISTRIES", value_delimiter = ',', value_name = "REGISTRIES")]
+    #[arg(value_parser = policy::registry)]
     pub allowed_registries: Vec<String>,
 }
 
@@ -96,7 +98,7 @@ impl PolicyArgs {
             refuse_sidecars: self.refuse_sidecars,
             refuse_init_containers: self.refuse_init_containers,
             refuse_privileges: self.refuse_privileges,
-            refused_volumes: self.refuse_volumes.clone(),
+            allowed_volumes: self.allowed_volumes.clone(),
             allowed_registries: self.allowed_registries.clone(),
         }
     }
@@ -144,6 +146,9 @@ pub struct Validate {
     /// Pass over files that are no YAML, and be content when there is nothing to judge.
     #[arg(long)]
     pub pass_over: bool,
+    /// What is refused beyond what is wrong.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
 }
 
 impl Validate {

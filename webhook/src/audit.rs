@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::admission::{audit, category};
+use shared::admission::{audit, category, policy};
 use shared::config::OperatorConfig;
 use shared::field::FieldPath;
 use tracing::{info, warn};
@@ -47,7 +47,9 @@ fn all(world: &World, config: &OperatorConfig, metrics: &Metrics) {
     let (mut total, mut categories) = (0, BTreeMap::new());
     for (namespace, manifests) in &namespaces {
         for (name, manifest) in manifests.iter() {
-            let errors = audit(&manifest.raw(), config);
+            let raw = manifest.raw();
+            let mut errors = audit(&raw, config);
+            errors.extend(policy::judge(None, &raw, &world.policy).refused);
             total += 1;
             if errors.is_empty() {
                 continue;
@@ -68,6 +70,7 @@ fn all(world: &World, config: &OperatorConfig, metrics: &Metrics) {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use shared::admission::policy::Policy;
     use shared::admission::surroundings::StoredManifest;
     use tokio::sync::watch;
 
@@ -96,6 +99,20 @@ mod tests {
         world.clusters.fill([manifest("acid-a", "1Gi")]);
         all(&world, &config, &metrics);
         assert!(!metrics.text().contains("stored_invalid{"), "{}", metrics.text());
+    }
+
+    #[test]
+    fn what_the_policy_refuses_is_counted_with_the_rest() {
+        let policy =
+            Policy { allowed_registries: vec!["registry.example.com".to_owned()], ..Policy::default() };
+        let (world, metrics) = (World { policy, ..World::default() }, Metrics::default());
+        let (namespace, name, stored) = manifest("acid-a", "1Gi");
+        let mut object = stored.raw();
+        object["spec"]["dockerImage"] = json!("ghcr.io/spilo:17");
+        world.clusters.fill([(namespace, name, StoredManifest::of(&object))]);
+        all(&world, &OperatorConfig::default(), &metrics);
+        let text = metrics.text();
+        assert!(text.contains("stored_invalid{category=\"dockerImage\"} 1"), "{text}");
     }
 
     #[tokio::test]

@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use clap::Parser as _;
 use serde_json::Value;
-use webhook::args::{Plan, Validate};
+use webhook::args::{Args, Command, Plan, Validate};
 use webhook::offline::report::Format;
 use webhook::offline::{OfflineError, Report, plan};
 
@@ -274,4 +275,30 @@ fn a_plan_of_an_invalid_manifest_is_its_errors() {
     assert!(!report.valid);
     assert!(report.text.contains("spec.volume.size: "), "{}", report.text);
     assert!(matches!(compare("pod", "kind: Pod", MANIFEST, None), Err(OfflineError::Nothing(_))));
+}
+
+#[test]
+fn the_policy_of_the_webhook_is_judged_by_the_same_flags() {
+    let with = |sidecar: &str| format!("{MANIFEST}  sidecars: [{{name: exporter, image: \"{sidecar}\"}}]\n");
+    let (old, new) =
+        (file("policy-old.yaml", &with("quay.io/a")), file("policy-new.yaml", &with("quay.io/b")));
+    let judged = |old: Option<&PathBuf>, new: &PathBuf| {
+        let mut flags = vec!["webhook", "validate", "--refuse-sidecars", "--file", new.to_str().unwrap()];
+        flags.extend(old.into_iter().flat_map(|old| ["--old", old.to_str().unwrap()]));
+        let Command::Validate(args) = Args::parse_from(flags).command else { unreachable!("not validate") };
+        validate(&args).unwrap()
+    };
+    let (created, changed, kept) = (judged(None, &new), judged(Some(&old), &new), judged(Some(&old), &old));
+    for path in [&old, &new] {
+        std::fs::remove_file(path).unwrap();
+    }
+    for report in [&created, &changed] {
+        assert!(!report.valid);
+        assert!(
+            report.text.contains("spec.sidecars[0]: sidecar \"exporter\" is refused here"),
+            "{}",
+            report.text
+        );
+    }
+    assert!(kept.valid && kept.text.contains("is still wrong: sidecar"), "{}", kept.text);
 }

@@ -1,11 +1,14 @@
 //! What an administrator refuses beyond what is wrong: containers of one's own, kinds of volumes, registries, privileges.
 //!
-//! The webhook asks, with what its flags say; nothing is refused by default. A newcomer would not guess that an update is
-//! refused only for what it brings in: a policy that becomes stricter must not lock the manifests that are stored.
+//! The webhook and its command line ask, with what their flags say; nothing is refused by default. A newcomer would not
+//! guess that what stood in the manifest before is only warned of, as long as it is left as it was: a policy that becomes
+//! stricter must not lock the manifests that are stored, and yet must not let an old exception become another one.
 
-use serde_json::Value;
+use k8s_openapi::api::core::v1::Volume;
+use serde_json::{Value, json};
 
 use crate::field::{FieldErrors, FieldPath};
+use crate::plan::Change;
 
 /// What is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,49 +19,89 @@ pub struct Policy {
     pub refuse_init_containers: bool,
     /// Containers of manifests get no more privileges than others.
     pub refuse_privileges: bool,
-    /// The kinds of volumes that manifests may not bring, such as `hostPath`.
-    pub refused_volumes: Vec<String>,
+    /// The kinds of volumes that manifests may bring, such as `configMap`. Without any, every kind.
+    pub allowed_volumes: Vec<String>,
     /// Where images may come from: registries, or parts of them such as `registry.example.com/team`. Without any, from
     /// anywhere.
     pub allowed_registries: Vec<String>,
 }
 
+/// What a policy says of a manifest.
+#[derive(Debug, Default)]
+pub struct Judgement {
+    /// What keeps it from being accepted.
+    pub refused: FieldErrors,
+    /// What it has had before and may keep as it is, as warnings.
+    pub kept: Vec<Change>,
+}
+
 /// Lists of containers that a manifest brings.
 const CONTAINERS: &[&str] = &["sidecars", "initContainers"];
 
-/// What the policy refuses of a manifest, or of a change from `old`.
-pub fn refusals(old: Option<&Value>, new: &Value, policy: &Policy) -> FieldErrors {
-    let (mut errors, before) = (FieldErrors::default(), old.map(|old| all(old, policy)).unwrap_or_default());
-    for error in &all(new, policy) {
-        // By its words: what stood there may stand at another place of its list now.
-        let stood = before.iter().any(|known| known.reason == error.reason && known.message == error.message);
-        if !stood {
-            errors.push(error.path.clone(), error.reason, error.message.clone());
-        }
-    }
-    errors
+/// One thing that the policy refuses.
+struct Finding<'a> {
+    path: FieldPath,
+    message: String,
+    /// The container, volume source or image; it may be kept only as it is.
+    cause: &'a Value,
 }
 
-fn all(manifest: &Value, policy: &Policy) -> FieldErrors {
-    let mut errors = FieldErrors::default();
-    let Some(spec) = manifest.get("spec") else { return errors };
-    let switches = [policy.refuse_sidecars, policy.refuse_init_containers];
-    for ((name, flag), refused) in
-        CONTAINERS.iter().zip(["--refuse-sidecars", "--refuse-init-containers"]).zip(switches)
-    {
-        if refused && items(spec, name).next().is_some() {
-            let message = format!("are refused here ({flag} of the webhook); remove them");
-            errors.forbidden(FieldPath::spec().field(name), message);
-        }
+/// What the policy says of a manifest, or of a change from `old`.
+pub fn judge(old: Option<&Value>, new: &Value, policy: &Policy) -> Judgement {
+    let before = old.map(|old| findings(old, policy)).unwrap_or_default();
+    let (mut refused, mut kept) = (FieldErrors::default(), FieldErrors::default());
+    for Finding { path, message, cause } in findings(new, policy) {
+        // By its words, not its path: it may stand at another place of its list now.
+        let stood = before.iter().any(|known| known.message == message && known.cause == cause);
+        if stood { &mut kept } else { &mut refused }.forbidden(path, message);
+    }
+    Judgement { refused, kept: super::still_wrong(&kept) }
+}
+
+/// A kind of volume as `--allowed-volumes` names it.
+///
+/// # Errors
+/// In words, when a pod can have no such volume.
+pub fn volume_kind(kind: &str) -> Result<String, String> {
+    // Kubernetes' own type knows its fields: a number in one of them cannot be read, in any other it is passed over.
+    let is_known = kind != "name" && serde_json::from_value::<Volume>(json!({"name": "x", kind: 0})).is_err();
+    let words = "is no kind of volume; write it as in a pod, for example configMap, emptyDir, secret";
+    if is_known { Ok(kind.to_owned()) } else { Err(words.to_owned()) }
+}
+
+/// A registry, or a part of one, as `--allowed-registries` names it.
+///
+/// # Errors
+/// In words, when no image could be from there.
+pub fn registry(text: &str) -> Result<String, String> {
+    let host = text.split('/').next().unwrap_or_default();
+    if text.contains("//") || text.contains(char::is_whitespace) || !is_registry(host) {
+        let words = "names no registry; write its host, with a path if only a part of it is meant, for example \
+                     registry.example.com or docker.io/library";
+        return Err(words.to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn findings<'a>(manifest: &'a Value, policy: &Policy) -> Vec<Finding<'a>> {
+    let mut found = Vec::new();
+    let Some(spec) = manifest.get("spec") else { return found };
+    if policy.refuse_sidecars {
+        containers(spec, "sidecars", "sidecar", "--refuse-sidecars", &mut found);
+    }
+    if policy.refuse_init_containers {
+        containers(spec, "initContainers", "init container", "--refuse-init-containers", &mut found);
     }
     if !policy.allowed_registries.is_empty() {
-        images(spec, policy, &mut errors);
+        images(spec, policy, &mut found);
     }
-    volumes(spec, policy, &mut errors);
+    if !policy.allowed_volumes.is_empty() {
+        volumes(spec, policy, &mut found);
+    }
     if policy.refuse_privileges {
-        privileges(spec, &mut errors);
+        privileges(spec, &mut found);
     }
-    errors
+    found
 }
 
 /// The elements of a list of the spec, each with its place.
@@ -67,33 +110,57 @@ fn items<'a>(spec: &'a Value, name: &'a str) -> impl Iterator<Item = (FieldPath,
     list.map(move |(index, item)| (FieldPath::spec().field(name).index(index), item))
 }
 
+fn name_of(item: &Value) -> &str {
+    item.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Every container of a list that must be empty.
+fn containers<'a>(spec: &'a Value, list: &'a str, noun: &str, flag: &str, found: &mut Vec<Finding<'a>>) {
+    for (path, container) in items(spec, list) {
+        let name = name_of(container);
+        let message =
+            format!("{noun} \"{name}\" is refused here ({flag} of the webhook): none are allowed; remove it");
+        found.push(Finding { path, message, cause: container });
+    }
+}
+
 /// Every image that a manifest names.
-fn images(spec: &Value, policy: &Policy, errors: &mut FieldErrors) {
-    let pooler = FieldPath::spec().field("connectionPooler").field("dockerImage");
+fn images<'a>(spec: &'a Value, policy: &Policy, found: &mut Vec<Finding<'a>>) {
     let mut named = vec![
         (FieldPath::spec().field("dockerImage"), spec.get("dockerImage")),
-        (pooler, spec.pointer("/connectionPooler/dockerImage")),
+        (
+            FieldPath::spec().field("connectionPooler").field("dockerImage"),
+            spec.pointer("/connectionPooler/dockerImage"),
+        ),
     ];
-    for (path, container) in CONTAINERS.iter().flat_map(|name| items(spec, name)) {
+    for (path, container) in CONTAINERS.iter().flat_map(|list| items(spec, list)) {
         named.push((path.field("image"), container.get("image")));
     }
-    for (path, image) in named {
-        let Some(image) = image.and_then(Value::as_str).filter(|image| !image.is_empty()) else { continue };
-        if !policy.allowed_registries.iter().any(|registry| is_from(image, registry)) {
+    for (path, volume) in items(spec, "additionalVolumes") {
+        let image = volume.pointer("/volumeSource/image/reference");
+        named.push((path.field("volumeSource").field("image").field("reference"), image));
+    }
+    for (path, cause) in named {
+        let Some((cause, image)) = cause.and_then(|cause| Some((cause, cause.as_str()?))) else { continue };
+        if !image.is_empty() && !policy.allowed_registries.iter().any(|registry| is_from(image, registry)) {
             let message = format!(
                 "\"{image}\" is from elsewhere than {} (--allowed-registries of the webhook); use an image from there",
                 policy.allowed_registries.join(", ")
             );
-            errors.forbidden(path, message);
+            found.push(Finding { path, message, cause });
         }
     }
 }
 
-/// Whether an image is below this part of a registry. One that names no registry is from Docker Hub, as for Kubernetes.
+/// Whether the first part of an image's name is a registry. One that names none is from Docker Hub, as for Kubernetes.
+fn is_registry(first: &str) -> bool {
+    first.contains(['.', ':']) || first == "localhost"
+}
+
+/// Whether an image is below this part of a registry.
 fn is_from(image: &str, registry: &str) -> bool {
-    let names_one = |first: &str| first.contains(['.', ':']) || first == "localhost";
     let whole = match image.split_once('/') {
-        Some((first, _)) if names_one(first) => image.to_owned(),
+        Some((first, _)) if is_registry(first) => image.to_owned(),
         Some(_) => format!("docker.io/{image}"),
         None => format!("docker.io/library/{image}"),
     };
@@ -107,43 +174,42 @@ fn is_from(image: &str, registry: &str) -> bool {
     })
 }
 
-fn volumes(spec: &Value, policy: &Policy, errors: &mut FieldErrors) {
+fn volumes<'a>(spec: &'a Value, policy: &Policy, found: &mut Vec<Finding<'a>>) {
     for (path, volume) in items(spec, "additionalVolumes") {
         let kinds = volume.get("volumeSource").and_then(Value::as_object).into_iter().flatten();
-        for (kind, _) in kinds.filter(|(kind, _)| policy.refused_volumes.contains(kind)) {
-            let name = volume.get("name").and_then(Value::as_str).unwrap_or_default();
+        for (kind, cause) in kinds.filter(|(kind, _)| !policy.allowed_volumes.contains(kind)) {
             let message = format!(
-                "a {kind} as \"{name}\" is refused here (--refuse-volumes of the webhook); use another kind of volume"
+                "a {kind} as \"{}\" is refused here (--allowed-volumes of the webhook): allowed are {}; use one of these",
+                name_of(volume),
+                policy.allowed_volumes.join(", ")
             );
-            errors.forbidden(path.field("volumeSource").field(kind), message);
+            found.push(Finding { path: path.field("volumeSource").field(kind), message, cause });
         }
     }
 }
 
-fn privileges(spec: &Value, errors: &mut FieldErrors) {
-    for (path, container) in CONTAINERS.iter().flat_map(|name| items(spec, name)) {
+fn privileges<'a>(spec: &'a Value, found: &mut Vec<Finding<'a>>) {
+    for (path, container) in CONTAINERS.iter().flat_map(|list| items(spec, list)) {
         let Some(security) = container.get("securityContext") else { continue };
-        let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
-        let path = path.field("securityContext");
-        let refused = "is refused here (--refuse-privileges of the webhook); remove it";
+        let (name, path) = (name_of(container), path.field("securityContext"));
+        let refused = "is refused here (--refuse-privileges of the webhook): none are allowed; remove it";
         for field in ["privileged", "allowPrivilegeEscalation"] {
             if security.get(field) == Some(&Value::Bool(true)) {
-                errors.forbidden(path.field(field), format!("{field} of \"{name}\" {refused}"));
+                let message = format!("{field} of \"{name}\" {refused}");
+                found.push(Finding { path: path.field(field), message, cause: container });
             }
         }
         let added = security.pointer("/capabilities/add").and_then(Value::as_array).into_iter().flatten();
         let added: Vec<&str> = added.filter_map(Value::as_str).collect();
         if !added.is_empty() {
             let message = format!("{} for \"{name}\" {refused}", added.join(" "));
-            errors.forbidden(path.field("capabilities").field("add"), message);
+            found.push(Finding { path: path.field("capabilities").field("add"), message, cause: container });
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn manifest() -> Value {
@@ -155,64 +221,77 @@ mod tests {
                 "privileged": true, "capabilities": {"add": ["SYS_ADMIN"]},
             }}],
             "additionalVolumes": [
-                {"name": "host", "mountPath": "/host", "volumeSource": {"hostPath": {"path": "/"}}},
+                {"name": "host", "mountPath": "/host", "volumeSource": {"hostPath": {"path": "/var/log"}}},
                 {"name": "tmp", "mountPath": "/scratch", "volumeSource": {"emptyDir": {}}},
+                {"name": "files", "mountPath": "/files", "volumeSource": {"image": {"reference": "evil.org/x"}}},
             ],
         }})
     }
 
-    fn told(old: Option<&Value>, policy: &Policy) -> Vec<String> {
-        refusals(old, &manifest(), policy).iter().map(ToString::to_string).collect()
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    fn told(old: Option<&Value>, new: &Value, policy: &Policy) -> Vec<String> {
+        judge(old, new, policy).refused.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn nothing_is_refused_by_default() {
-        assert_eq!(told(None, &Policy::default()), Vec::<String>::new());
+        assert_eq!(told(None, &manifest(), &Policy::default()), Vec::<String>::new());
     }
 
     #[test]
-    fn each_rule_names_its_field_and_its_flag() {
+    fn each_rule_names_its_field_its_flag_and_what_is_allowed() {
         let none = Policy::default;
         for (policy, expected) in [
             (
                 Policy { refuse_sidecars: true, ..none() },
-                vec!["spec.sidecars: are refused here (--refuse-sidecars of the webhook); remove them"],
+                vec![
+                    "spec.sidecars[0]: sidecar \"exporter\" is refused here (--refuse-sidecars of the webhook): none are \
+                     allowed; remove it",
+                ],
             ),
             (
                 Policy { refuse_init_containers: true, ..none() },
                 vec![
-                    "spec.initContainers: are refused here (--refuse-init-containers of the webhook); remove them",
+                    "spec.initContainers[0]: init container \"tune\" is refused here (--refuse-init-containers of the \
+                     webhook): none are allowed; remove it",
                 ],
             ),
             (
-                Policy { refused_volumes: vec!["hostPath".to_owned()], ..none() },
+                Policy { allowed_volumes: names(&["emptyDir", "image"]), ..none() },
                 vec![
                     "spec.additionalVolumes[0].volumeSource.hostPath: a hostPath as \"host\" is refused here \
-                     (--refuse-volumes of the webhook); use another kind of volume",
+                     (--allowed-volumes of the webhook): allowed are emptyDir, image; use one of these",
                 ],
             ),
             (
                 Policy { refuse_privileges: true, ..none() },
                 vec![
                     "spec.initContainers[0].securityContext.privileged: privileged of \"tune\" is refused here \
-                     (--refuse-privileges of the webhook); remove it",
+                     (--refuse-privileges of the webhook): none are allowed; remove it",
                     "spec.initContainers[0].securityContext.capabilities.add: SYS_ADMIN for \"tune\" is refused here \
-                     (--refuse-privileges of the webhook); remove it",
+                     (--refuse-privileges of the webhook): none are allowed; remove it",
                 ],
             ),
         ] {
-            assert_eq!(told(None, &policy), expected);
+            assert_eq!(told(None, &manifest(), &policy), expected);
         }
     }
 
     #[test]
     fn images_come_from_registries_that_are_listed() {
-        let registries = ["registry.example.com", "docker.io/library"].map(str::to_owned).into();
-        let policy = Policy { allowed_registries: registries, ..Policy::default() };
+        let allowed_registries = names(&["registry.example.com", "docker.io/library"]);
+        let policy = Policy { allowed_registries, ..Policy::default() };
+        let refused = "is from elsewhere than registry.example.com, docker.io/library (--allowed-registries of the \
+                       webhook); use an image from there";
         assert_eq!(
-            told(None, &policy),
-            ["spec.sidecars[0].image: \"quay.io/exporter:1\" is from elsewhere than registry.example.com, \
-                 docker.io/library (--allowed-registries of the webhook); use an image from there"]
+            told(None, &manifest(), &policy),
+            [
+                format!("spec.sidecars[0].image: \"quay.io/exporter:1\" {refused}"),
+                format!("spec.additionalVolumes[2].volumeSource.image.reference: \"evil.org/x\" {refused}"),
+            ]
         );
         for (image, registry, expected) in [
             ("registry.example.com.evil.org/x", "registry.example.com", false),
@@ -230,22 +309,59 @@ mod tests {
     }
 
     #[test]
-    fn an_update_is_refused_only_for_what_it_brings_in() {
+    fn an_update_is_refused_for_what_it_brings_in_and_warned_of_what_it_keeps() {
         let policy = Policy {
             refuse_sidecars: true,
             refuse_init_containers: true,
             refuse_privileges: true,
-            refused_volumes: vec!["hostPath".to_owned(), "emptyDir".to_owned()],
-            ..Policy::default()
+            allowed_volumes: names(&["secret"]),
+            allowed_registries: names(&["registry.example.com"]),
         };
-        let mut old = manifest();
-        assert_eq!(told(Some(&old), &policy), Vec::<String>::new());
-        // The same volume stood at another place, and the other one is new.
-        let volumes = old["spec"]["additionalVolumes"].as_array_mut().unwrap();
-        volumes.pop();
-        volumes.insert(0, json!({"name": "first", "volumeSource": {"secret": {}}}));
-        let told = told(Some(&old), &policy);
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].starts_with("spec.additionalVolumes[1].volumeSource.emptyDir: "), "{told:?}");
+        let old = manifest();
+        let mut new = manifest();
+        new["spec"]["numberOfInstances"] = json!(3);
+        // At another place of its list.
+        new["spec"]["additionalVolumes"].as_array_mut().unwrap().reverse();
+        assert_eq!(told(Some(&old), &new, &policy), Vec::<String>::new());
+        let kept = judge(Some(&old), &new, &policy).kept;
+        assert_eq!(kept.len(), told(None, &new, &policy).len());
+        assert!(kept[0].to_string().starts_with("spec.sidecars[0]: is still wrong: sidecar"), "{}", kept[0]);
+    }
+
+    #[test]
+    fn an_old_exception_does_not_become_another_one() {
+        let host = "/spec/additionalVolumes/0/volumeSource/hostPath/path";
+        let volumes = Policy { allowed_volumes: names(&["emptyDir", "image"]), ..Policy::default() };
+        let privileges = Policy { refuse_privileges: true, ..Policy::default() };
+        let sidecars = Policy { refuse_sidecars: true, ..Policy::default() };
+        for (policy, place, value, refused) in [
+            (&volumes, host, "/", 1),
+            (&privileges, "/spec/initContainers/0/image", "evil.org/x", 2),
+            (&sidecars, "/spec/sidecars/0/image", "evil.org/x", 1),
+            (&sidecars, "/spec/dockerImage", "evil.org/x", 0),
+        ] {
+            let (old, mut new) = (manifest(), manifest());
+            *new.pointer_mut(place).unwrap() = json!(value);
+            assert_eq!(told(Some(&old), &new, policy).len(), refused, "{place}");
+        }
+    }
+
+    #[test]
+    fn a_flag_that_could_never_fit_is_told_at_once() {
+        for (kind, is_right) in
+            [("hostPath", true), ("configMap", true), ("hostpath", false), ("name", false), ("", false)]
+        {
+            assert_eq!(volume_kind(kind).is_ok(), is_right, "{kind}");
+        }
+        for (text, is_right) in [
+            ("registry.example.com", true),
+            ("localhost:5000/team", true),
+            ("docker.io/library", true),
+            ("team", false),
+            ("https://registry.example.com", false),
+            ("", false),
+        ] {
+            assert_eq!(registry(text).is_ok(), is_right, "{text}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use shared::admission;
+use shared::admission::policy::{self, Judgement};
 use shared::api::PostgresTeam;
 use shared::config::OperatorConfig;
 use shared::field::FieldErrors;
@@ -136,9 +137,14 @@ pub async fn validate(args: &Validate) -> Result<Report, OfflineError> {
             TEAM => admission::review_team(old.as_ref(), new, &teams).map(|changes| lines(&changes)),
             _ => configuration::review(old.as_ref(), new, &Held::default()),
         };
-        let (lines, mut errors) = apart(answer);
+        let (mut words, mut errors) = apart(answer);
+        if kind == POSTGRESQL {
+            let Judgement { refused, kept } = policy::judge(old.as_ref(), new, &args.policy.policy());
+            errors.extend(refused);
+            words.extend(lines(&kept));
+        }
         errors.extend(admission::unknown_fields(new));
-        judged.push(Judged { document, errors, lines, head: "is valid" });
+        judged.push(Judged { document, errors, lines: words, head: "is valid" });
     }
     match args.files().first() {
         Some(first) if judged.is_empty() && !args.pass_over => Err(OfflineError::Nothing(first.clone())),
