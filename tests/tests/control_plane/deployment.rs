@@ -21,6 +21,7 @@ pub(crate) const OVERLAYS: &[&str] = &[
     "base",
     "overlays/cert-manager",
     "overlays/dev",
+    "overlays/guarded",
     "overlays/ha",
     "overlays/light",
     "overlays/local",

@@ -19,6 +19,16 @@ const SAME: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("overlays/ha", &["replicas=2", "webhook.spread=true"]),
     ("overlays/cert-manager", &["certificates.issuer=cert-manager"]),
+    (
+        "overlays/guarded",
+        &[
+            "webhook.policy.refuseSidecars=true",
+            "webhook.policy.refuseInitContainers=true",
+            "webhook.policy.refusePrivileges=true",
+            "webhook.policy.allowedVolumes={configMap,emptyDir,secret}",
+            "webhook.policy.allowedRegistries={ghcr.io/zalando,registry.opensource.zalan.do/acid}",
+        ],
+    ),
     ("overlays/namespaced", &["rbac.namespaced=true", "configKubernetes.watched_namespace=databases"]),
 ];
 
@@ -93,6 +103,7 @@ pub(crate) async fn both_charts_are_clean_and_wrong_values_are_told(_: Client) {
     for (value, words) in [
         ("replica=2", "additional properties 'replica' not allowed"),
         ("certificates.issuer=nobody", "value must be one of 'job', 'cert-manager', 'none'"),
+        ("webhook.policy.refuseSidecar=true", "additional properties 'refuseSidecar' not allowed"),
         ("rbac.namespaced=true", "needs configKubernetes.watched_namespace"),
     ] {
         let refused = run(&["template", "pg", "postgres-operator", "--set", value]).await.unwrap_err();
