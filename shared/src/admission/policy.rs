@@ -4,11 +4,11 @@
 //! guess that what stood in the manifest before is only warned of, as long as it is left as it was: a policy that becomes
 //! stricter must not lock the manifests that are stored, and yet must not let an old exception become another one.
 
-use k8s_openapi::api::core::v1::Volume;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::field::{FieldErrors, FieldPath};
 use crate::plan::Change;
+use crate::validation;
 
 /// What is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,10 +63,8 @@ pub fn judge(old: Option<&Value>, new: &Value, policy: &Policy) -> Judgement {
 /// # Errors
 /// In words, when a pod can have no such volume.
 pub fn volume_kind(kind: &str) -> Result<String, String> {
-    // Kubernetes' own type knows its fields: a number in one of them cannot be read, in any other it is passed over.
-    let is_known = kind != "name" && serde_json::from_value::<Volume>(json!({"name": "x", kind: 0})).is_err();
     let words = "is no kind of volume; write it as in a pod, for example configMap, emptyDir, secret";
-    if is_known { Ok(kind.to_owned()) } else { Err(words.to_owned()) }
+    if validation::is_volume_kind(kind) { Ok(kind.to_owned()) } else { Err(words.to_owned()) }
 }
 
 /// A registry, or a part of one, as `--allowed-registries` names it.
@@ -210,6 +208,8 @@ fn privileges<'a>(spec: &'a Value, found: &mut Vec<Finding<'a>>) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn manifest() -> Value {

@@ -9,6 +9,7 @@ use crate::cluster::Cluster;
 use crate::cluster::pod::DATABASE_CONTAINER;
 
 use super::env::{self, field_ref, has, literal, secret_ref};
+use super::security::{of_container, restrained};
 use super::volumes::{data_mounts, mounts_of};
 
 /// PostgreSQL's port, in the pod and on every Service.
@@ -21,7 +22,8 @@ const MONITORING_PORT: i32 = 8080;
 /// The database container, then the sidecars in order of precedence.
 pub(super) fn containers(cluster: &Cluster) -> Vec<Container> {
     let sidecars = cluster.pod.sidecars.iter().map(|sidecar| with_surroundings(cluster, sidecar));
-    std::iter::once(database(cluster)).chain(sidecars).collect()
+    let all = std::iter::once(database(cluster)).chain(sidecars);
+    all.map(|container| restrained(&cluster.pod.security, container)).collect()
 }
 
 /// The ports of a database container.
@@ -53,14 +55,9 @@ fn database(cluster: &Cluster) -> Container {
 
 fn security(cluster: &Cluster) -> SecurityContext {
     let security = &cluster.pod.security;
-    SecurityContext {
-        allow_privilege_escalation: Some(security.privilege_escalation),
-        privileged: Some(security.privileged),
-        read_only_root_filesystem: Some(false),
-        capabilities: (!security.capabilities.is_empty())
-            .then(|| Capabilities { add: Some(security.capabilities.clone()), drop: None }),
-        ..SecurityContext::default()
-    }
+    let capabilities = (!security.capabilities.is_empty())
+        .then(|| Capabilities { add: Some(security.capabilities.clone()), drop: None });
+    SecurityContext { capabilities, ..of_container(security) }
 }
 
 /// Ready as Patroni sees it: the primary, or a replica that streams.

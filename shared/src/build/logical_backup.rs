@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec};
 use k8s_openapi::api::core::v1::{
     Affinity, Container, EnvVar, PodAffinity, PodAffinityTerm, PodSecurityContext, PodSpec, PodTemplateSpec,
-    SecurityContext, WeightedPodAffinityTerm,
+    WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -21,6 +21,7 @@ use super::containers::{POSTGRES_PORT, database_ports};
 use super::env::{field_ref, has, literal, secret_ref};
 use super::meta::{meta, with_inherited};
 use super::pod_template::{selecting, spread};
+use super::security::{of_container, of_pod, restrained};
 use super::volumes::{mount, secret};
 
 pub(super) fn logical_backup(cluster: &Cluster) -> Option<CronJob> {
@@ -72,16 +73,26 @@ fn pod_template(cluster: &Cluster, job: &BackupJob) -> PodTemplateSpec {
     let spec = PodSpec {
         service_account_name: Some(pod.service_account.clone()),
         termination_grace_period_seconds: i64::try_from(pod.grace_period.as_secs()).ok(),
-        security_context: Some(PodSecurityContext::default()),
+        security_context: Some(security_context(cluster)),
         tolerations: Some(pod.tolerations.clone()).filter(|tolerations| !tolerations.is_empty()),
         topology_spread_constraints: spread(cluster, &cluster.labels.backup_selector()),
         affinity: Some(affinity(cluster, job)),
         restart_policy: Some("Never".to_owned()),
-        containers: vec![container(cluster, job)],
+        containers: vec![restrained(&pod.security, container(cluster, job))],
         volumes: pod.secret_mount.as_ref().map(|credentials| vec![secret(&credentials.secret, None)]),
         ..PodSpec::default()
     };
     PodTemplateSpec { metadata: Some(metadata), spec: Some(spec) }
+}
+
+/// Nothing, as upstream's, or the user of the database.
+fn security_context(cluster: &Cluster) -> PodSecurityContext {
+    let security = &cluster.pod.security;
+    if security.restricted {
+        of_pod(security, security.user, security.group)
+    } else {
+        PodSecurityContext::default()
+    }
 }
 
 /// Near a member of the cluster, if there is room.
@@ -114,12 +125,7 @@ fn container(cluster: &Cluster, job: &BackupJob) -> Container {
         ports: Some(database_ports()),
         env: Some(env(cluster, job)),
         volume_mounts: credentials.as_ref().map(|found| vec![mount(&found.secret, &found.path)]),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(security.privilege_escalation),
-            privileged: Some(security.privileged),
-            read_only_root_filesystem: Some(false),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(of_container(security)),
         ..Container::default()
     }
 }

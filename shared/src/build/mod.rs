@@ -14,6 +14,7 @@ mod meta;
 mod pod_identity;
 mod pod_template;
 mod pooler;
+mod security;
 mod services;
 mod spilo;
 mod stateful_set;

@@ -1,7 +1,7 @@
 //! The pod template: everything of a member but its containers.
 
 use k8s_openapi::api::core::v1::{
-    Affinity, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec,
+    Affinity, Container, PodAffinityTerm, PodAntiAffinity, PodSpec, PodTemplateSpec,
     TopologySpreadConstraint, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -14,6 +14,7 @@ use crate::plan::pod_template::fingerprint;
 
 use super::containers::containers;
 use super::meta::with_inherited;
+use super::security::{of_pod, restrained};
 use super::volumes::pod_volumes;
 
 /// The template, with the fingerprint that tells later whether a pod was made from another one.
@@ -39,22 +40,22 @@ pub(crate) fn pod_spec(cluster: &Cluster) -> PodSpec {
     PodSpec {
         service_account_name: Some(pod.service_account.clone()),
         termination_grace_period_seconds: i64::try_from(pod.grace_period.as_secs()).ok(),
-        security_context: Some(PodSecurityContext {
-            run_as_user: security.user,
-            run_as_group: security.group,
-            fs_group: security.volume_group,
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(of_pod(security, security.user, security.group)),
         scheduler_name: pod.scheduler.clone(),
         priority_class_name: pod.priority_class.clone(),
         tolerations: none(pod.tolerations.is_empty()).then(|| pod.tolerations.clone()),
         affinity: affinity(cluster),
         topology_spread_constraints: spread(cluster, &cluster.labels.selector()),
-        init_containers: none(pod.init_containers.is_empty()).then(|| pod.init_containers.clone()),
+        init_containers: none(pod.init_containers.is_empty()).then(|| init_containers(cluster)),
         containers: containers(cluster),
         volumes: Some(pod_volumes(cluster)).filter(|volumes| !volumes.is_empty()),
         ..PodSpec::default()
     }
+}
+
+fn init_containers(cluster: &Cluster) -> Vec<Container> {
+    let pod = &cluster.pod;
+    pod.init_containers.iter().map(|container| restrained(&pod.security, container.clone())).collect()
 }
 
 /// Constraints without a selector of their own count the pods that `selector` selects, as upstream's documentation promises.

@@ -6,8 +6,8 @@
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
-    Affinity, Container, EnvVar, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SecurityContext,
-    Service, ServicePort, ServiceSpec, TCPSocketAction, VolumeMount,
+    Affinity, Container, EnvVar, PodSpec, PodTemplateSpec, Probe, SecurityContext, Service, ServicePort,
+    ServiceSpec, TCPSocketAction, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -22,6 +22,7 @@ use super::containers::{POSTGRES_PORT, tcp};
 use super::env::{literal, secret_ref};
 use super::meta::{meta, with_inherited};
 use super::pod_template::{anti_affinity, selecting};
+use super::security::{of_pod, restrained};
 use super::services::expose;
 use super::volumes::{mount, secret, tls_mounts, tls_volumes};
 use super::{PASSWORD_KEY, USERNAME_KEY};
@@ -151,15 +152,10 @@ impl Part<'_> {
         PodSpec {
             service_account_name: Some(pod.service_account.clone()),
             termination_grace_period_seconds: i64::try_from(pod.grace_period.as_secs()).ok(),
-            security_context: Some(PodSecurityContext {
-                run_as_user: Some(RUN_AS.0),
-                run_as_group: Some(RUN_AS.1),
-                fs_group: pod.security.volume_group,
-                ..PodSecurityContext::default()
-            }),
+            security_context: Some(of_pod(&pod.security, Some(RUN_AS.0), Some(RUN_AS.1))),
             tolerations: Some(pod.tolerations.clone()).filter(|tolerations| !tolerations.is_empty()),
             affinity: self.affinity(),
-            containers: vec![self.container(list)],
+            containers: vec![restrained(&pod.security, self.container(list))],
             volumes: Some(volumes),
             ..PodSpec::default()
         }

@@ -58,6 +58,8 @@ pub struct Security {
     pub(crate) privileged: bool,
     pub(crate) privilege_escalation: bool,
     pub(crate) capabilities: Vec<String>,
+    /// Whether Pod Security `restricted` shall let the pods in.
+    pub(crate) restricted: bool,
 }
 
 /// A Secret mounted into every container, for cloud credentials.
@@ -239,15 +241,22 @@ pub(super) fn own_annotations(spec: &PostgresqlSpec, config: &OperatorConfig) ->
     annotations
 }
 
+/// User and group of PostgreSQL in Spilo's image.
+const POSTGRES: (i64, i64) = (101, 103);
+
 fn security(spec: &PostgresqlSpec, config: &OperatorConfig) -> Security {
     let kubernetes = &config.kubernetes;
+    let restricted = kubernetes.enable_restricted_pods;
+    let images_own = |id: i64| restricted.then_some(id);
+    let added = kubernetes.additional_pod_capabilities.iter().filter(|_| !restricted);
     Security {
-        user: spec.spilo_run_as_user.or(kubernetes.spilo_runasuser),
-        group: spec.spilo_run_as_group.or(kubernetes.spilo_runasgroup),
-        volume_group: spec.spilo_fs_group.or(kubernetes.spilo_fsgroup),
-        privileged: kubernetes.spilo_privileged,
-        privilege_escalation: kubernetes.spilo_allow_privilege_escalation,
-        capabilities: kubernetes.additional_pod_capabilities.iter().map(|name| name.to_uppercase()).collect(),
+        user: spec.spilo_run_as_user.or(kubernetes.spilo_runasuser).or(images_own(POSTGRES.0)),
+        group: spec.spilo_run_as_group.or(kubernetes.spilo_runasgroup).or(images_own(POSTGRES.1)),
+        volume_group: spec.spilo_fs_group.or(kubernetes.spilo_fsgroup).or(images_own(POSTGRES.1)),
+        privileged: kubernetes.spilo_privileged && !restricted,
+        privilege_escalation: kubernetes.spilo_allow_privilege_escalation && !restricted,
+        capabilities: added.map(|name| name.to_uppercase()).collect(),
+        restricted,
     }
 }
 

@@ -10,6 +10,7 @@ mod from_config_map;
 mod from_resource;
 mod keys;
 mod reading;
+pub(crate) mod restricted;
 mod transition;
 
 pub use crate::api::configuration_groups::{

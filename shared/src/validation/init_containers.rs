@@ -12,7 +12,7 @@ use crate::names::DATA_VOLUME;
 
 use super::environment;
 
-fn containers(manifest: &Postgresql) -> impl Iterator<Item = (FieldPath, &Container)> {
+pub(super) fn containers(manifest: &Postgresql) -> impl Iterator<Item = (FieldPath, &Container)> {
     let path = FieldPath::spec().field("initContainers");
     let listed = manifest.spec.init_containers.iter().flatten().enumerate();
     listed.map(move |(index, container)| (path.index(index), container))

@@ -22,6 +22,7 @@ mod pooler;
 mod prepared;
 mod probe;
 mod resources;
+mod restricted;
 mod schedule;
 mod selectors;
 mod services;
@@ -43,6 +44,7 @@ use crate::plan::Change;
 
 pub(crate) use deletion::{deletion, loss};
 pub(crate) use team::{circles, team};
+pub(crate) use volume_sources::is_kind as is_volume_kind;
 
 /// Something that must hold of every manifest.
 type Check = fn(&Postgresql, &OperatorConfig, &mut FieldErrors);
@@ -111,6 +113,7 @@ const CHECKS: &[Check] = &[
     init_containers::policies,
     init_containers::variables,
     init_containers::security,
+    restricted::pods,
     environment::variables,
     environment::sources,
     volumes::names,

@@ -48,6 +48,11 @@ const NAMES: &[(&str, &str, &str)] = &[
 const HOST_PATH_TYPES: &[&str] =
     &["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
 
+/// Whether a pod can have such a volume.
+pub(crate) fn is_kind(kind: &str) -> bool {
+    KINDS.iter().any(|(known, _)| *known == kind)
+}
+
 /// Every volume is something.
 pub(super) fn sources(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
     for (index, volume) in manifest.spec.additional_volumes.iter().flatten().enumerate() {

@@ -23,6 +23,7 @@ mod manifests;
 mod offline;
 mod operator;
 mod refusals;
+mod restricted;
 mod rules;
 mod status;
 mod stored_form;
@@ -71,6 +72,7 @@ const STORIES: &[(&str, Story)] = stories![
     takeover::a_variable_that_upstream_wrote_and_nobody_wants_makes_its_pods_outdated,
     stored_form::what_kubernetes_writes_in_another_way_is_applied_once,
     refusals::what_would_be_refused_is_told_before_any_pod_goes_and_a_full_quota_stops_nothing,
+    restricted::a_restricted_namespace_lets_the_pods_in_only_where_that_is_configured,
     status::upstreams_definition_keeps_the_word_and_nothing_is_written_for_ever,
     deployment::every_overlay_is_taken_by_the_api_server_and_its_pods_pass_pod_security,
     deployment::in_every_overlay_what_is_named_is_there_and_ports_are_guarded,

@@ -47,6 +47,9 @@ pub struct Kubernetes {
     pub spilo_fsgroup: Option<i64>,
     /// Linux capabilities added to database containers, for example SYS_NICE.
     pub additional_pod_capabilities: Vec<String>,
+    /// Make database, pooler and backup pods such that Pod Security `restricted` lets them in: not root, no
+    /// capabilities, no gain of privileges. Privileges of other options and manifests are refused then.
+    pub enable_restricted_pods: bool,
     /// Namespace whose manifests are served; `*`: every namespace; none: the operator's own.
     pub watched_namespace: Option<String>,
     /// Name of a cluster's disruption budget; contains `{cluster}`.
@@ -182,6 +185,7 @@ impl Default for Kubernetes {
             spilo_runasgroup: None,
             spilo_fsgroup: None,
             additional_pod_capabilities: Vec::new(),
+            enable_restricted_pods: false,
             watched_namespace: None,
             pdb_name_format: "postgres-{cluster}-pdb".into(),
             pdb_master_label_selector: true,

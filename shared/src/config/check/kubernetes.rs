@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::syntax::{capability, is_dns_label, is_dns_name, is_image};
 use crate::config::OperatorConfig;
 use crate::config::reading::Findings;
+use crate::config::restricted::{OPTION, contradictions};
 
 /// Images can be pulled, as far as their names go.
 pub(super) fn images(config: &OperatorConfig, findings: &mut Findings) {
@@ -100,6 +101,36 @@ pub(super) fn security(config: &OperatorConfig, findings: &mut Findings) {
     if kubernetes.spilo_privileged && !kubernetes.spilo_allow_privilege_escalation {
         let message = "is false, but Kubernetes refuses that of a privileged container; set spilo_privileged to false too";
         findings.error("spilo_allow_privilege_escalation", message);
+    }
+}
+
+/// Where pods are to be restricted, nothing asks for what that takes away.
+///
+/// `spilo_allow_privilege_escalation` counts as false then: its default is true, so it says nothing about a wish.
+pub(super) fn restricted(config: &OperatorConfig, findings: &mut Findings) {
+    let (kubernetes, general) = (&config.kubernetes, &config.general);
+    if !kubernetes.enable_restricted_pods {
+        return;
+    }
+    let choose = format!("but {OPTION} is true; choose one of the two");
+    if kubernetes.spilo_privileged {
+        findings.error("spilo_privileged", format!("is true, {choose}"));
+    }
+    if !kubernetes.additional_pod_capabilities.is_empty() {
+        let names = kubernetes.additional_pod_capabilities.join(", ");
+        findings.error("additional_pod_capabilities", format!("has {names}, {choose}"));
+    }
+    if kubernetes.spilo_runasuser == Some(0) {
+        let message =
+            format!("is 0, which is root, but {OPTION} is true; leave it out for 101, the image's postgres");
+        findings.error("spilo_runasuser", message);
+    }
+    for sidecar in &general.sidecars {
+        let context = sidecar.security_context.clone().unwrap_or_default();
+        for (field, wrong) in contradictions(&context) {
+            let name = &sidecar.name;
+            findings.error("sidecars", format!("{name}: securityContext.{field} {wrong}, {choose}"));
+        }
     }
 }
 

@@ -33,6 +33,7 @@ const CHECKS: &[Check] = &[
     kubernetes::sidecars,
     kubernetes::pod_identity,
     kubernetes::security,
+    kubernetes::restricted,
     kubernetes::toleration,
     kubernetes::protection,
     labels::keys,
