@@ -1,5 +1,5 @@
-//! When a cluster is looked at: when its manifest or one of its objects changes, when the configuration does, when it becomes
-//! ours, and from time to time.
+//! When a cluster is looked at: when its manifest or one of its objects changes, when the configuration does, when it
+//! becomes ours, and from time to time.
 //!
 //! Nobody waits for anybody: as many clusters are in flight as `workers` allows, and each is looked at by one reconcile
 //! at a time.

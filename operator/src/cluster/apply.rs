@@ -126,23 +126,23 @@ async fn object(
 /// Whether the rights suffice: to patch what is there, to patch or to create what is not. That they do not was told at the
 /// start; a cluster is not held up by what nobody allows.
 fn may_write(difference: &Difference, ctx: &Context) -> bool {
-    let is_there = difference.field.is_some();
-    let may = |(group, resource)| {
-        let rights = ctx.stores.rights();
-        rights.allow(group, resource, "patch") || (!is_there && rights.allow(group, resource, "create"))
-    };
     match difference.object.kind {
-        Kind::ServiceAccount => may(("", "serviceaccounts")),
-        Kind::RoleBinding => may(("rbac.authorization.k8s.io", "rolebindings")),
-        Kind::Service => may(("", "services")),
-        Kind::Endpoints => may(("", "endpoints")),
-        Kind::Secret => may(("", "secrets")),
-        Kind::PodDisruptionBudget => may(("policy", "poddisruptionbudgets")),
-        Kind::StatefulSet => may(("apps", "statefulsets")),
-        Kind::Deployment => may(("apps", "deployments")),
-        Kind::CronJob => may(("batch", "cronjobs")),
-        Kind::FabricEventStream => may(("zalando.org", "fabriceventstreams")),
+        Kind::ServiceAccount => may::<ServiceAccount>(difference, ctx),
+        Kind::RoleBinding => may::<RoleBinding>(difference, ctx),
+        Kind::Service => may::<Service>(difference, ctx),
+        Kind::Endpoints => may::<Endpoints>(difference, ctx),
+        Kind::Secret => may::<Secret>(difference, ctx),
+        Kind::PodDisruptionBudget => may::<PodDisruptionBudget>(difference, ctx),
+        Kind::StatefulSet => may::<StatefulSet>(difference, ctx),
+        Kind::Deployment => may::<Deployment>(difference, ctx),
+        Kind::CronJob => may::<CronJob>(difference, ctx),
+        Kind::FabricEventStream => may::<FabricEventStream>(difference, ctx),
     }
+}
+
+fn may<K: Resource<DynamicType = ()>>(difference: &Difference, ctx: &Context) -> bool {
+    let (rights, is_there) = (ctx.stores.rights(), difference.field.is_some());
+    rights.allow_for::<K>("patch") || (!is_there && rights.allow_for::<K>("create"))
 }
 
 /// Server-side apply of one object.
