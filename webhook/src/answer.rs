@@ -6,9 +6,11 @@
 use k8s_openapi::ByteString;
 use kube::core::response::{Status, StatusCause, StatusDetails, StatusSummary};
 use serde::Serialize;
+use shared::admission::policy::{Policy, refusals};
 use shared::field::FieldErrors;
 
 use crate::review::{Kind, Request};
+use crate::validate::POSTGRESQL;
 
 /// What the API server allows for one warning.
 const LONGEST_WARNING: usize = 256;
@@ -32,6 +34,21 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The same verdict on a manifest, with what a policy refuses told beside everything else.
+    #[must_use]
+    pub fn under(self, policy: &Policy, request: &Request) -> Self {
+        let new = request.object().filter(|_| request.kind.kind == POSTGRESQL && self != Self::Passed);
+        let refused = new.map(|new| refusals(request.old_object(), new, policy)).unwrap_or_default();
+        match self {
+            verdict if refused.is_empty() => verdict,
+            Self::Denied(mut errors) => {
+                errors.extend(refused);
+                Self::Denied(errors)
+            }
+            Self::Passed | Self::Allowed { .. } | Self::Patched(_) => Self::Denied(refused),
+        }
+    }
+
     /// The verdict as a metric label.
     pub fn label(&self) -> &'static str {
         match self {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use shared::admission::policy::Policy;
 
 use crate::configuration::{Place, Source};
 use crate::offline::report::Format;
@@ -60,9 +61,45 @@ pub struct Serve {
     /// namespaces, which includes the right to read them.
     #[arg(long, env = "WEBHOOK_WATCH_SECRETS", default_value_t = false)]
     pub watch_secrets: bool,
+    /// What is refused beyond what is wrong.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Seconds between "not ready" and closing the listeners, for others to learn of it.
     #[arg(long, env = "WEBHOOK_DRAIN_SECONDS", default_value_t = 5)]
     pub drain_seconds: u64,
+}
+
+/// What is refused beyond what is wrong; nothing by default. Updates are refused only for what they bring in.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct PolicyArgs {
+    /// Refuse manifests with sidecars.
+    #[arg(long, env = "WEBHOOK_REFUSE_SIDECARS")]
+    pub refuse_sidecars: bool,
+    /// Refuse manifests with init containers.
+    #[arg(long, env = "WEBHOOK_REFUSE_INIT_CONTAINERS")]
+    pub refuse_init_containers: bool,
+    /// Refuse containers that are privileged, may become so, or add capabilities.
+    #[arg(long, env = "WEBHOOK_REFUSE_PRIVILEGES")]
+    pub refuse_privileges: bool,
+    /// Kinds of volumes that are refused in additionalVolumes, for example hostPath,nfs.
+    #[arg(long, env = "WEBHOOK_REFUSE_VOLUMES", value_delimiter = ',', value_name = "KINDS")]
+    pub refuse_volumes: Vec<String>,
+    /// Where images may come from: registries, or parts of them such as registry.example.com/team; anywhere without it.
+    #[arg(long, env = "WEBHOOK_ALLOWED_REGISTRIES", value_delimiter = ',', value_name = "REGISTRIES")]
+    pub allowed_registries: Vec<String>,
+}
+
+impl PolicyArgs {
+    /// The policy that they ask for.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            refuse_sidecars: self.refuse_sidecars,
+            refuse_init_containers: self.refuse_init_containers,
+            refuse_privileges: self.refuse_privileges,
+            refused_volumes: self.refuse_volumes.clone(),
+            allowed_registries: self.allowed_registries.clone(),
+        }
+    }
 }
 
 impl Serve {

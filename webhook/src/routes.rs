@@ -157,6 +157,7 @@ async fn judge(webhook: Webhook, app: &App, body: &[u8]) -> (&'static str, &'sta
             Webhook::Mutate => mutate(&request, &config),
             Webhook::Validate => validate(&request, &circumstances),
         };
+        let verdict = verdict.under(&world.policy, &request);
         let outcome = verdict.label();
         if let Verdict::Denied(errors) = &verdict {
             metrics.refused(errors);

@@ -86,7 +86,7 @@ pub async fn serve(args: Serve) -> Result<(), ServeError> {
     let (draining, is_draining) = watch::channel(false);
     let (closed, is_closed) = watch::channel(false);
     let source = args.source();
-    let world = Arc::new(World::default());
+    let world = Arc::new(World { policy: args.policy.policy(), ..World::default() });
     let app = App {
         configuration: current,
         source: Arc::new(source.clone()),

@@ -7,12 +7,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use base64::Engine as _;
+use clap::Parser as _;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use shared::admission::surroundings::{StorageClass, StoredManifest};
 use shared::config::OperatorConfig;
 use tokio::sync::watch;
 use tower::ServiceExt;
+use webhook::args::{Args, Command};
 use webhook::configuration::{Place, Source};
 use webhook::metrics::Metrics;
 use webhook::routes::{App, probes, reviews};
@@ -442,4 +444,41 @@ async fn of_all_config_maps_only_the_operators_own_is_judged() {
         let create = request("CREATE", "ConfigMap", Value::Null, map(namespace, name));
         assert_eq!(webhook.review("/validate", create).await["allowed"], allowed, "{namespace}/{name}");
     }
+}
+
+#[tokio::test]
+async fn a_policy_is_told_beside_every_other_error_and_by_either_webhook() {
+    let mut webhook = Webhook::ready();
+    let args = [
+        "webhook",
+        "serve",
+        "--refuse-volumes",
+        "hostPath,nfs",
+        "--allowed-registries",
+        "registry.example.com",
+    ];
+    let Command::Serve(serve) = Args::parse_from(args).command else { unreachable!("not serve") };
+    webhook.app.world = Arc::new(World { policy: serve.policy.policy(), ..World::default() });
+    let mut manifest = valid();
+    manifest["spec"]["dockerImage"] = json!("busybox");
+    manifest["spec"]["additionalVolumes"] =
+        json!([{"name": "host", "mountPath": "/host", "volumeSource": {"hostPath": {"path": "/"}}}]);
+    let refused = ["spec.dockerImage", "spec.additionalVolumes[0].volumeSource.hostPath"];
+    for (path, size, others) in
+        [("/mutate", "1Gi", &[][..]), ("/validate", "1Gi", &[]), ("/mutate", "big", &["spec.volume.size"])]
+    {
+        manifest["spec"]["volume"]["size"] = json!(size);
+        let answer =
+            webhook.review(path, request("CREATE", "postgresql", Value::Null, manifest.clone())).await;
+        let causes = answer["status"]["details"]["causes"].as_array().unwrap();
+        let fields: Vec<&str> = causes.iter().map(|cause| cause["field"].as_str().unwrap()).collect();
+        assert_eq!(fields, [others, &refused].concat(), "{path}");
+        assert!(answer["status"]["message"].as_str().unwrap().contains("--refuse-volumes"), "{answer}");
+    }
+    // What is stored may still be changed elsewhere.
+    manifest["spec"]["volume"]["size"] = json!("1Gi");
+    let mut changed = manifest.clone();
+    changed["spec"]["numberOfInstances"] = json!(3);
+    let answer = webhook.review("/validate", request("UPDATE", "postgresql", manifest, changed)).await;
+    assert_eq!(answer["allowed"], true, "{answer}");
 }

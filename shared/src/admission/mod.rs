@@ -5,6 +5,7 @@
 
 mod audit;
 pub mod configuration;
+pub mod policy;
 pub mod surroundings;
 mod team;
 mod unknown;

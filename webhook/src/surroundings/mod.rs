@@ -23,6 +23,7 @@ use k8s_openapi::api::scheduling::v1::PriorityClass;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use shared::admission::policy::Policy;
 use shared::admission::surroundings::{Level, Quota, StorageClass, StoredManifest, Surroundings};
 use shared::api::{PostgresTeam, Postgresql};
 
@@ -36,6 +37,8 @@ const NOWHERE: &str = "";
 /// Everything that is known, by kind.
 #[derive(Default)]
 pub struct World {
+    /// What this webhook was told to refuse.
+    pub policy: Policy,
     /// The manifests.
     pub clusters: Shelf<StoredManifest>,
     /// The `PostgresTeam`s, as far as they can be read.
