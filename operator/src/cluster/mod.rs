@@ -148,8 +148,10 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         Ok(cluster) => cluster,
         Err(errors) => return report::invalid(manifest, &errors, ctx).await,
     };
-    finalizer::keep(manifest, &cluster, ctx).await?;
-    report::begun(manifest, ctx).await?;
+    let (kept, told) =
+        futures::join!(finalizer::keep(manifest, &cluster, ctx), report::begun(manifest, &cluster, ctx));
+    kept?;
+    let told = told?;
     ctx.stores.ask_for(&cluster, &ctx.client).await;
     let mut seen = observe::world(manifest, &cluster, &references, ctx).await;
     let mut outcome = Outcome { problems: unread, ..Outcome::default() };
@@ -169,7 +171,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         Err(refused) => {
             outcome.refused(refused);
             let next = Step::Wait { reason: WaitReason::Objects, until: ctx.now() };
-            return report::status(manifest, &cluster, &next, &outcome, ctx).await;
+            return report::status(manifest, &told, &cluster, &next, &outcome, ctx).await;
         }
     };
     outcome.record(user_lists::refresh(&cluster, &desired, &seen, ctx).await);
@@ -195,7 +197,7 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
             provisioned => drop(outcome.record(provisioned.map(drop))),
         }
     }
-    report::status(manifest, &cluster, &next, &outcome, ctx).await
+    report::status(manifest, &told, &cluster, &next, &outcome, ctx).await
 }
 
 /// Learns how far a major upgrade has come, and says what is wrong with it.
