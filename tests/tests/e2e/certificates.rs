@@ -1,6 +1,6 @@
 //! The webhook answers whatever is done to it: its certificates and their authority are replaced, its pods too, and
-//! nobody is refused. `E2E_ROTATIONS` says how often (2; `make soak`: 20), `E2E_REVIEWS` how many
-//! reviews a second (25; `make soak`: 200).
+//! nobody is refused. `E2E_ROTATIONS` says how often (2; `make soak`: 20), `E2E_REVIEWS` how many reviews a second (25;
+//! `make soak`: 200).
 
 use std::time::Duration;
 
