@@ -54,15 +54,15 @@ pub(super) async fn begun(
     Ok(new)
 }
 
-/// The end of a reconcile that could be carried through; `told` is the status as it stands.
+/// The end of a reconcile that could be carried through.
 pub(super) async fn status(
     manifest: &Postgresql,
-    told: &PostgresqlStatus,
     cluster: &Cluster,
     step: &Step,
     outcome: &Outcome,
     ctx: &Context,
 ) -> Result<Action, Error> {
+    let told = &outcome.told;
     let generation = manifest.metadata.generation.unwrap_or_default();
     let taken = outcome.taken.clone();
     let findings = Findings {
