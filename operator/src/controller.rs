@@ -1,10 +1,9 @@
-//! When a cluster is looked at: when its manifest or one of its objects changes, when the configuration does, when it becomes
-//! ours, and from time to time.
+//! When a cluster is looked at: when its manifest or one of its objects changes, when the configuration does, when it
+//! becomes ours, and from time to time.
 //!
 //! Nobody waits for anybody: as many clusters are in flight as `workers` allows, and each is looked at by one reconcile
 //! at a time.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -56,24 +55,27 @@ pub async fn run(ctx: Context, changes: Changes, stop: impl Future<Output = ()> 
     }
 }
 
-/// Looks at every cluster of a shard as soon as the shard is ours; without shards, once. Does not end.
+/// Opens every shard that is ours, and looks at its clusters; without shards, once. Does not end.
+///
+/// No look begins in a shard before it is opened here: a deletion seen while another operator acted may be carried out
+/// already, and must be forgotten before anybody takes down what stands under that name now.
 async fn begin_with_shards(ctx: Context, changes: Changes) {
     let mut held = ctx.mandate.held();
-    let mut before = BTreeSet::new();
+    // These stores are new: whatever is ours begins with them, opened before or not.
+    let mut begins = held.borrow_and_update().clone();
     loop {
-        let now = held.borrow_and_update().clone();
-        let gained: BTreeSet<u32> = now.difference(&before).copied().collect();
-        if !gained.is_empty() {
-            let is_new = |cluster: &ClusterRef| gained.contains(&ctx.mandate.shard_of(cluster));
+        if !begins.is_empty() {
+            let is_new = |cluster: &ClusterRef| begins.contains(&ctx.mandate.shard_of(cluster));
             departed::resume(&ctx, is_new);
+            begins.iter().for_each(|shard| ctx.mandate.open(*shard));
             let manifests = ctx.stores.manifests.state();
             let clusters = manifests.iter().map(|manifest| ClusterRef::from_obj(manifest.as_ref()));
             clusters.filter(is_new).for_each(|cluster| changes.push(cluster));
         }
-        before = now;
         if held.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
+        begins = ctx.mandate.unopened();
     }
 }
 

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use kube::Client;
 
-pub use campaign::{Leadership, Standing};
+pub use campaign::Leadership;
 pub use candidate::Patience;
 pub use mandate::{Look, Mandate};
 use sharing::Sharing;
@@ -89,17 +89,6 @@ pub enum LeaderError {
     Stopped,
 }
 
-impl LeaderError {
-    /// The kind of this error, for metrics.
-    pub fn category(&self) -> &'static str {
-        match self {
-            Self::Taken { .. } => "taken",
-            Self::Expired { .. } => "expired",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
 /// Everything that this process holds in order to act.
 #[derive(Debug)]
 pub struct Tenure {
@@ -114,22 +103,22 @@ impl Tenure {
     /// # Errors
     /// When the lease is lost as soon as it was taken.
     pub async fn take(client: &Client, candidacy: Candidacy, shards: u32) -> Result<Self, LeaderError> {
-        let (mandate, patience) = (Mandate::over(shards), Patience::default());
+        let mandate = Mandate::over(shards);
         if shards <= 1 {
             let mut whole = Leadership::start(client.clone(), candidacy, Some((mandate.clone(), 0)));
             whole.acquired().await?;
             return Ok(Self { whole, sharing: None, mandate });
         }
-        let Candidacy { namespace, lease, identity, .. } = &candidacy;
-        let layout =
-            Candidacy { joint: true, ..Candidacy::new(namespace, lease, format!("{shards}-shards")) };
+        let layout = Candidacy { joint: true, identity: format!("{shards}-shards"), ..candidacy.clone() };
         let mut whole = Leadership::start(client.clone(), layout, None);
         whole.acquired().await?;
         let candidates = (0..shards).map(|shard| {
-            let candidacy = Candidacy::new(namespace, format!("{lease}-shard-{shard}"), identity);
+            let lease = format!("{}-shard-{shard}", candidacy.lease);
+            let candidacy = Candidacy { lease, ..candidacy.clone() };
             Leadership::start(client.clone(), candidacy, Some((mandate.clone(), shard)))
         });
-        let sharing = Sharing::start(candidates.collect(), mandate.clone(), identity, patience.retry);
+        let (identity, every) = (&candidacy.identity, candidacy.patience.retry);
+        let sharing = Sharing::start(candidates.collect(), mandate.clone(), identity, every);
         Ok(Self { whole, sharing: Some(sharing), mandate })
     }
 

@@ -1,7 +1,7 @@
 //! Reading and changing the world: the shell around the decisions of `shared`.
 //!
-//! In reading order: `service` starts everything, `controller` decides when a cluster is looked at, `cluster` looks at it, the rest are the ports
-//! through which it reads and writes.
+//! In reading order: `service` starts everything, `controller` decides when a cluster is looked at, `cluster` looks at it,
+//! the rest are the ports through which it reads and writes.
 
 pub mod activity;
 pub mod adopt;

@@ -1,4 +1,5 @@
-//! What the operator may do in this Kubernetes, asked once at the start; and what is done where a right is missing.
+//! What the operator may do in this Kubernetes, asked once at the start; and what is done where a right is missing. Before
+//! a switch from another operator the same is asked about the service account that it would have.
 //!
 //! Under upstream's own ClusterRole, which an image that takes its place finds, a good part is missing: leases, most
 //! watches, some writes. The surprise: none of it stops the operator. What may not be watched is listed from time to time,
@@ -20,7 +21,7 @@ use kube::api::PostParams;
 use kube::{Api, Client, Resource};
 
 /// How many questions are under way at once.
-const AT_ONCE: usize = 16;
+pub(crate) const AT_ONCE: usize = 16;
 
 /// Rights to one kind, and what is lost without them.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +32,49 @@ pub struct Need {
     pub resource: &'static str,
     /// What is done with it.
     pub verbs: &'static [&'static str],
-    /// Whether it is of the operator's own namespace, or of those that are served.
-    pub own: bool,
+    /// Where.
+    pub place: Place,
     /// What becomes of it otherwise.
     pub without: &'static str,
+}
+
+/// Where a right is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Wherever clusters are served.
+    Served,
+    /// In the operator's own namespace.
+    Own,
+    /// There, and of the operator's lease alone: a role may grant that one and no other.
+    Lease,
+}
+
+/// Where the operator is, and where clusters are served.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// The namespace of the clusters; `None` for all.
+    pub served: Option<&'a str>,
+    /// The operator's namespace.
+    pub own: &'a str,
+    /// The name of its lease.
+    pub lease: &'a str,
+}
+
+impl Need {
+    /// What is asked about one verb.
+    pub fn attributes(&self, verb: &str, places: Places<'_>) -> ResourceAttributes {
+        let (resource, subresource) = self.resource.split_once('/').unwrap_or((self.resource, ""));
+        let namespace = if self.place == Place::Served { places.served } else { Some(places.own) };
+        ResourceAttributes {
+            group: Some(self.group.to_owned()),
+            resource: Some(resource.to_owned()),
+            subresource: Some(subresource.to_owned()),
+            verb: Some(verb.to_owned()),
+            namespace: namespace.map(str::to_owned),
+            name: (self.place == Place::Lease).then(|| places.lease.to_owned()),
+            ..ResourceAttributes::default()
+        }
+    }
 }
 
 const fn need(
@@ -43,12 +83,18 @@ const fn need(
     verbs: &'static [&'static str],
     without: &'static str,
 ) -> Need {
-    Need { group, resource, verbs, own: false, without }
+    Need { group, resource, verbs, place: Place::Served, without }
 }
 
 const WRITTEN: &[&str] = &["create", "delete", "get", "list", "patch", "watch"];
 const FOLLOWED: &[&str] = &["list", "watch"];
 const SLOWER: &str = "changes by others are noticed late, and what may not be written stays as it is";
+
+/// What the operator needs before it can ask for anything: without its configuration it does not start, and says so itself.
+pub const BEFORE_START: Need = Need {
+    place: Place::Own,
+    ..need("acid.zalan.do", "operatorconfigurations", FOLLOWED, "the operator does not start")
+};
 
 /// Everything that the operator does. `deploy/base/operator/rbac.yaml` grants it; `tests/tests/rights.rs` compares them.
 pub const NEEDS: &[Need] = &[
@@ -86,7 +132,7 @@ pub const NEEDS: &[Need] = &[
     need("rbac.authorization.k8s.io", "rolebindings", &["create", "get", "list", "patch", "watch"], SLOWER),
     need("events.k8s.io", "events", &["create", "patch"], "events are written in their old form, if at all"),
     Need {
-        own: true,
+        place: Place::Lease,
         ..need(
             "coordination.k8s.io",
             "leases",
@@ -119,19 +165,15 @@ pub struct Rights {
 }
 
 impl Rights {
-    /// Asks about everything, in the namespaces that are served (`None`: in all) and in our own. What cannot be asked
-    /// counts as granted: then the refusal comes where it is used.
-    ///
-    /// Of our own namespace only the lease of this name is asked about: a role may grant that one and no other.
-    pub async fn ask(client: &Client, served: Option<&str>, (own, lease): (&str, &str)) -> Self {
+    /// Asks about everything. What cannot be asked counts as granted: then the refusal comes where it is used.
+    pub async fn ask(client: &Client, places: Places<'_>) -> Self {
         // Made before any is awaited: a closure that lives on beside them keeps the compiler from seeing that all this
         // may move between threads.
         let mut questions: Vec<BoxFuture<'_, Option<_>>> = Vec::new();
         for need in NEEDS {
-            let (namespace, name) = if need.own { (Some(own), Some(lease)) } else { (served, None) };
             for verb in need.verbs {
                 let lacks = async move {
-                    let granted = may(client, need, verb, (namespace, name)).await;
+                    let granted = may(client, need, verb, places).await;
                     (!granted).then_some((need.group, need.resource, *verb))
                 };
                 questions.push(lacks.boxed());
@@ -195,24 +237,10 @@ impl Rights {
     }
 }
 
-async fn may(
-    client: &Client,
-    need: &Need,
-    verb: &str,
-    (namespace, name): (Option<&str>, Option<&str>),
-) -> bool {
-    let (resource, subresource) = need.resource.split_once('/').unwrap_or((need.resource, ""));
+async fn may(client: &Client, need: &Need, verb: &str, places: Places<'_>) -> bool {
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(ResourceAttributes {
-                group: Some(need.group.to_owned()),
-                resource: Some(resource.to_owned()),
-                subresource: Some(subresource.to_owned()),
-                verb: Some(verb.to_owned()),
-                namespace: namespace.map(str::to_owned),
-                name: name.map(str::to_owned),
-                ..ResourceAttributes::default()
-            }),
+            resource_attributes: Some(need.attributes(verb, places)),
             ..SelfSubjectAccessReviewSpec::default()
         },
         ..SelfSubjectAccessReview::default()

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use shared::config::{OperatorConfig, WatchedNamespace};
 use tokio::net::TcpListener;
@@ -28,7 +29,7 @@ use crate::http::{self, Readiness, RestApi};
 use crate::leader::{Candidacy, LeaderError, Mandate, Tenure};
 use crate::metrics::Metrics;
 use crate::patroni::{self, Patroni};
-use crate::rights::Rights;
+use crate::rights::{self, Rights};
 use crate::rolling::Places;
 use crate::team::{self, Teams};
 use crate::{controller, disks};
@@ -129,10 +130,17 @@ async fn serve(
     };
     background.spawn(http::follow_port(rest_api.clone(), own_port, config.clone()));
     let served = scope(&config.borrow(), &args.namespace, &Rights::default()).namespace;
-    let rights = rights(&client, served.as_deref(), (&args.namespace, &args.lease), &metrics).await;
+    let places = rights::Places { served: served.as_deref(), own: &args.namespace, lease: &args.lease };
+    let rights = rights(&client, places, &metrics).await;
     let mut service = Service { args, client, config, stop, rest_api, readiness, rights };
     let (mut ctx, mut changes) = service.begin(activity, metrics).await?;
-    let Some(mut tenure) = service.take_lease().await? else { return Ok(()) };
+    let mut tenure = None;
+    if service.is_one_of_several() {
+        tenure = service.take_lease().await?;
+        if tenure.is_none() {
+            return Ok(());
+        }
+    }
     ctx.mandate = tenure.as_ref().map_or_else(Mandate::default, Tenure::mandate);
     background.spawn(show(ctx.mandate.clone(), ctx.metrics.clone()));
     loop {
@@ -200,17 +208,19 @@ impl Service<'_> {
         Ok((ctx, changes))
     }
 
-    /// Waits for the lease, where one is asked for. `None` when asked to stop before.
-    async fn take_lease(&self) -> Result<Option<Option<Tenure>>, ServiceError> {
-        let may = |verb: &&str| self.rights.allow("coordination.k8s.io", "leases", verb);
-        if !self.args.leader_election || !["create", "get", "update"].iter().all(may) {
-            return Ok(Some(None));
-        }
+    /// Whether others may run that a lease keeps apart.
+    fn is_one_of_several(&self) -> bool {
+        let may = |verb: &&str| self.rights.allow_for::<Lease>(verb);
+        self.args.leader_election && ["create", "get", "update"].iter().all(may)
+    }
+
+    /// Waits for the lease. `None` when asked to stop before.
+    async fn take_lease(&self) -> Result<Option<Tenure>, ServiceError> {
         let identity = self.args.identity().unwrap_or_else(unique);
         tracing::info!(identity, "waiting for the lease");
         let candidacy = Candidacy::new(&self.args.namespace, &self.args.lease, &identity);
         tokio::select! {
-            tenure = Tenure::take(&self.client, candidacy, self.args.shards) => Ok(Some(Some(tenure?))),
+            tenure = Tenure::take(&self.client, candidacy, self.args.shards) => Ok(Some(tenure?)),
             () = until(self.stop.clone()) => Ok(None),
         }
     }
@@ -306,8 +316,8 @@ fn unique() -> String {
 }
 
 /// What the operator may do; what is missing is told once, all of it.
-async fn rights(client: &Client, served: Option<&str>, own: (&str, &str), metrics: &Metrics) -> Rights {
-    let rights = Rights::ask(client, served, own).await;
+async fn rights(client: &Client, places: rights::Places<'_>, metrics: &Metrics) -> Rights {
+    let rights = Rights::ask(client, places).await;
     metrics.lacks_rights(rights.missing());
     if let Some(missing) = rights.told() {
         tracing::warn!(missing, "rights are missing; going on without them");

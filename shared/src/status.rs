@@ -56,7 +56,7 @@ pub fn of_cluster(old: &PostgresqlStatus, cluster: &Cluster, found: &Findings<'_
 
 /// The status at the moment at which a new generation is seen: a word for work, and conditions that say the same. Were
 /// they as before, Flux would call the new generation done.
-pub fn begun(old: &PostgresqlStatus, generation: i64, now: Timestamp) -> PostgresqlStatus {
+pub fn begun(old: &PostgresqlStatus, cluster: &Cluster, generation: i64, now: Timestamp) -> PostgresqlStatus {
     let situation = Situation {
         word: word_for_work(old),
         ready: "Unknown",
@@ -67,9 +67,38 @@ pub fn begun(old: &PostgresqlStatus, generation: i64, now: Timestamp) -> Postgre
     PostgresqlStatus {
         postgres_cluster_status: Some(situation.word),
         observed_generation: Some(generation),
+        number_of_instances: Some(cluster.members()),
+        label_selector: Some(labels::selector_text(&cluster.labels().selector())),
         conditions: Some(conditions(old, &situation, generation, now)),
-        ..old.clone()
+        last_step: old.last_step.clone(),
     }
+}
+
+/// How long after a write what may wait is not written.
+const WRITE_PERIOD: Duration = Duration::from_secs(10);
+
+/// Until when, after a write, what [may wait](may_wait) is not written.
+pub fn quiet_until(written: Timestamp) -> Timestamp {
+    after(written, WRITE_PERIOD)
+}
+
+/// Whether what is new in a status is no more than what the operator waits for, or the words in which a problem is told.
+///
+/// A new cluster waits for its StatefulSet, for each pod and for a leader. Were each wait written, statuses would be a
+/// third of all requests; and every reader makes the same of them: the work goes on. What tools and people decide by is
+/// written at once: the word, the generation, that there is a problem or none, the last step.
+pub fn may_wait(told: &PostgresqlStatus, new: &PostgresqlStatus) -> bool {
+    let told_by = |status: &PostgresqlStatus| -> Vec<(String, bool, bool)> {
+        let conditions = status.conditions.iter().flatten();
+        let decisive = conditions.map(|c| (c.type_.clone(), c.status == "True", c.reason == PROBLEM));
+        decisive.collect()
+    };
+    let apart_from_conditions =
+        |status: &PostgresqlStatus| PostgresqlStatus { conditions: None, ..status.clone() };
+    let works = |status: &PostgresqlStatus| {
+        status.conditions.iter().flatten().any(|condition| condition.type_ == RECONCILING)
+    };
+    works(told) && told_by(told) == told_by(new) && apart_from_conditions(told) == apart_from_conditions(new)
 }
 
 /// `Creating` until it has run once, `Updating` after that.
@@ -141,7 +170,7 @@ fn situation(old: &PostgresqlStatus, found: &Findings<'_>) -> Situation {
         return Situation { word, ready: "True", reason, message, progress: Progress::Idle };
     }
     let (reason, message) = match (found.step, problem) {
-        (_, Some(_)) => ("ReconcileError", found.problems.join("; ")),
+        (_, Some(_)) => (PROBLEM, found.problems.join("; ")),
         (Step::Wait { reason, .. }, None) => (reason.as_str(), reason.to_string()),
         (step, None) => (step.kind(), step.to_string()),
     };
@@ -214,6 +243,8 @@ fn is_overdue(old: &PostgresqlStatus, found: &Findings<'_>) -> bool {
         .is_some_and(|since| found.now > after(since, PROGRESS_DEADLINE))
 }
 
+/// The reason where something failed, whatever it was.
+const PROBLEM: &str = "ReconcileError";
 const READY: &str = "Ready";
 const RECONCILING: &str = "Reconciling";
 const STALLED: &str = "Stalled";
@@ -332,10 +363,34 @@ mod tests {
     #[test]
     fn a_new_generation_is_under_way_for_every_reader_at_once() {
         let done = next(&PostgresqlStatus::default(), 1, &Step::Settled, &[], "2026-01-01T00:00:00Z");
-        let begun = begun(&done, 2, at("2026-01-01T00:02:00Z"));
+        let begun = begun(&done, &cluster(), 2, at("2026-01-01T00:02:00Z"));
         assert_eq!(shows(&begun), "Updating Ready=Unknown/NewGeneration Reconciling=True/NewGeneration");
         assert_eq!(begun.observed_generation, Some(2));
         assert!(begun.conditions.iter().flatten().all(|condition| condition.observed_generation == Some(2)));
+    }
+
+    #[test]
+    fn one_wait_after_another_may_wait_and_whatever_somebody_decides_by_may_not() {
+        let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
+        let begun = begun(&PostgresqlStatus::default(), &cluster(), 1, at(early));
+        let then = |generation, step: &Step, problems: &[String]| {
+            may_wait(&begun, &next(&begun, generation, step, problems, late))
+        };
+        let starting = waiting(WaitReason::PodStarting("demo-0".into()));
+        assert!(then(1, &waiting(WaitReason::StatefulSetController), &[]));
+        assert!(then(1, &starting, &[]));
+        assert!(!then(1, &Step::Settled, &[]), "it runs");
+        assert!(!then(2, &starting, &[]), "another generation");
+        assert!(!then(1, &starting, &["no".to_owned()]), "a problem");
+        assert!(!then(1, &waiting(WaitReason::PodStuck("demo-0".into())), &[]), "it failed");
+        let failing = |problem: &str| next(&begun, 1, &starting, &[problem.to_owned()], late);
+        assert!(may_wait(&failing("no"), &failing("no, said twice")));
+        let restarted = LastStep { what: "restart demo-0".to_owned(), at: late.to_owned() };
+        let stepped = PostgresqlStatus { last_step: Some(restarted), ..begun.clone() };
+        assert!(!may_wait(&begun, &stepped), "a step");
+        let runs = next(&begun, 1, &Step::Settled, &[], late);
+        let rests = waiting(WaitReason::Window("Mon:01:00-02:00".to_owned()));
+        assert!(!may_wait(&runs, &next(&runs, 1, &rests, &[], late)), "what it rests on");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Judges a change: manifests, deletions, teams, and the operator's own configuration. Asked by `routes` for `/validate`.
 //!
 //! What must always pass: an update that leaves the specification as it was (its labels may still have an effect, which
-//! is told), and anything done to an object that is being deleted. An old manifest that is invalid by today's rules must still be able to lose its finalizer.
+//! is told), and anything done to an object that is being deleted. An old manifest that is invalid by today's rules must
+//! still be able to lose its finalizer.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

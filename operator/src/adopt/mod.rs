@@ -30,10 +30,10 @@ use crate::context::Context;
 use crate::database::{Limits, Postgres};
 use crate::events::Events;
 use crate::exec::PodExec;
-use crate::leader::Mandate;
+use crate::leader::{LEASE, Mandate};
 use crate::metrics::Metrics;
 use crate::patroni::{BoxError, Patroni};
-use crate::rights::Rights;
+use crate::rights::{Places, Rights};
 use crate::team::{self, Teams};
 use crate::{disks, service};
 
@@ -126,9 +126,9 @@ pub async fn check_with(client: Client, args: &Adopt) -> Result<Report, AdoptErr
             report.rights = Some(Err("files do not say who may do what".to_owned()))
         }
         Some(account) => {
-            let missing = rights::missing(&ctx.client, account, ctx.watched.as_deref(), &ctx.namespace).await;
-            let words = |rights: Vec<rights::Right>| rights.iter().map(ToString::to_string).collect();
-            report.rights = Some(missing.map(words).map_err(|error| told(&error)));
+            let places = Places { served: ctx.watched.as_deref(), own: &ctx.namespace, lease: LEASE };
+            let missing = rights::missing(&ctx.client, account, places).await;
+            report.rights = Some(missing.map_err(|error| told(&error)));
         }
         None => {}
     }

@@ -1,10 +1,14 @@
-//! Writes the objects that differ, in waves, each by server-side apply. Stops no pod.
+//! Writes the objects that differ, each by server-side apply, in two waves: first what pods need to start, then what
+//! makes pods. Stops no pod.
 //!
 //! Only what `plan::between` names is written, so a settled cluster costs nothing. A StatefulSet whose immutable fields
 //! differ is deleted from under its pods, which stay; the next look makes it anew and it takes them over.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
@@ -28,6 +32,9 @@ use super::{Error, adopt, credentials, user_lists};
 /// The name under which the operator owns fields.
 pub(super) const FIELD_MANAGER: &str = ownership::MANAGER;
 
+/// How many objects of one cluster are written at once. More would let one cluster's objects hold up other clusters'.
+const AT_ONCE: usize = 8;
+
 /// What came of it.
 pub(super) struct Written {
     /// What the API server answered about the StatefulSet: the base of the next step.
@@ -49,23 +56,27 @@ pub(super) async fn objects(
     let mut applied = Applied { stateful_set: seen.observed.stateful_set.clone() };
     let strangers = adopt::strangers(differences, seen);
     let (mut refused, mut left_out) = (Vec::new(), Vec::new());
-    for difference in differences {
-        if !may_write(difference, ctx) {
+    let may_be_written = differences.iter().filter(|difference| {
+        let may = may_write(difference, ctx);
+        if !may {
             tracing::debug!(object = %difference.object, "differs, and may not be written");
-            continue;
         }
-        let field = difference.field.as_deref().unwrap_or("(missing)");
-        tracing::info!(object = %difference.object, field, "applying");
-        let written = async {
-            if strangers.contains(&difference.object) {
-                adopt::object(&difference.object, ctx).await?;
+        may
+    });
+    let (of_pods, for_pods): (Vec<_>, Vec<_>) =
+        may_be_written.partition(|difference| makes_pods(difference.object.kind));
+    for wave in [for_pods, of_pods] {
+        let one = |difference| written(difference, &strangers, desired, seen, ctx).boxed();
+        let wave: Vec<BoxFuture<'_, _>> = wave.into_iter().map(one).collect();
+        let results: Vec<(&Difference, Result<_, Error>)> =
+            stream::iter(wave).buffered(AT_ONCE).collect().await;
+        for (difference, result) in results {
+            match result {
+                Ok(Some(now)) => applied = now,
+                Ok(None) => {}
+                Err(error) if is_one_users_alone(&difference.object, desired) => left_out.push(error),
+                Err(error) => refused.push(error),
             }
-            object(difference, desired, seen, &mut applied, ctx).await
-        };
-        match written.await {
-            Ok(()) => {}
-            Err(error) if is_one_users_alone(&difference.object, desired) => left_out.push(error),
-            Err(error) => refused.push(error),
         }
     }
     if refused.is_empty() {
@@ -73,6 +84,39 @@ pub(super) async fn objects(
     }
     refused.append(&mut left_out);
     Err(refused)
+}
+
+/// Whether the objects of a kind make pods, which need those of the other kinds.
+fn makes_pods(kind: Kind) -> bool {
+    match kind {
+        Kind::StatefulSet | Kind::Deployment | Kind::CronJob | Kind::FabricEventStream => true,
+        Kind::ServiceAccount
+        | Kind::RoleBinding
+        | Kind::Service
+        | Kind::Endpoints
+        | Kind::Secret
+        | Kind::PodDisruptionBudget => false,
+    }
+}
+
+/// Writes one object, which becomes ours before where somebody else made it. What the API server answered, of a
+/// StatefulSet.
+async fn written<'a>(
+    difference: &'a Difference,
+    strangers: &BTreeSet<ObjectName>,
+    desired: &Resources,
+    seen: &Seen,
+    ctx: &Context,
+) -> (&'a Difference, Result<Option<Applied>, Error>) {
+    let field = difference.field.as_deref().unwrap_or("(missing)");
+    tracing::info!(object = %difference.object, field, "applying");
+    let result = async {
+        if strangers.contains(&difference.object) {
+            adopt::object(&difference.object, ctx).await?;
+        }
+        object(difference, desired, seen, ctx).await
+    };
+    (difference, result.await)
 }
 
 /// Whether an object is a Secret that no pod of the cluster reads.
@@ -91,14 +135,13 @@ fn is_one_users_alone(object: &ObjectName, desired: &Resources) -> bool {
     object.kind == Kind::Secret && of_a_role(&object.name) && !read.any(|secret| secret.name == object.name)
 }
 
-/// Writes one object.
+/// Writes one object. What the API server answered, of a StatefulSet.
 async fn object(
     difference: &Difference,
     desired: &Resources,
     seen: &Seen,
-    applied: &mut Applied,
     ctx: &Context,
-) -> Result<(), Error> {
+) -> Result<Option<Applied>, Error> {
     match difference.object.kind {
         Kind::ServiceAccount => drop(apply::<ServiceAccount>(difference, ctx).await?),
         Kind::RoleBinding => drop(apply::<RoleBinding>(difference, ctx).await?),
@@ -114,35 +157,36 @@ async fn object(
         Kind::Secret => credentials::keep(difference, desired, seen, ctx).await?,
         Kind::StatefulSet if difference.effect == Effect::ReplaceStatefulSet => {
             orphan(difference, seen, ctx).await?;
-            applied.stateful_set = None;
+            return Ok(Some(Applied { stateful_set: None }));
         }
         Kind::StatefulSet => {
-            applied.stateful_set = Some(stateful_set_as_seen(&apply::<StatefulSet>(difference, ctx).await?));
+            let answer = stateful_set_as_seen(&apply::<StatefulSet>(difference, ctx).await?);
+            return Ok(Some(Applied { stateful_set: Some(answer) }));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Whether the rights suffice: to patch what is there, to patch or to create what is not. That they do not was told at the
 /// start; a cluster is not held up by what nobody allows.
 fn may_write(difference: &Difference, ctx: &Context) -> bool {
-    let is_there = difference.field.is_some();
-    let may = |(group, resource)| {
-        let rights = ctx.stores.rights();
-        rights.allow(group, resource, "patch") || (!is_there && rights.allow(group, resource, "create"))
-    };
     match difference.object.kind {
-        Kind::ServiceAccount => may(("", "serviceaccounts")),
-        Kind::RoleBinding => may(("rbac.authorization.k8s.io", "rolebindings")),
-        Kind::Service => may(("", "services")),
-        Kind::Endpoints => may(("", "endpoints")),
-        Kind::Secret => may(("", "secrets")),
-        Kind::PodDisruptionBudget => may(("policy", "poddisruptionbudgets")),
-        Kind::StatefulSet => may(("apps", "statefulsets")),
-        Kind::Deployment => may(("apps", "deployments")),
-        Kind::CronJob => may(("batch", "cronjobs")),
-        Kind::FabricEventStream => may(("zalando.org", "fabriceventstreams")),
+        Kind::ServiceAccount => may::<ServiceAccount>(difference, ctx),
+        Kind::RoleBinding => may::<RoleBinding>(difference, ctx),
+        Kind::Service => may::<Service>(difference, ctx),
+        Kind::Endpoints => may::<Endpoints>(difference, ctx),
+        Kind::Secret => may::<Secret>(difference, ctx),
+        Kind::PodDisruptionBudget => may::<PodDisruptionBudget>(difference, ctx),
+        Kind::StatefulSet => may::<StatefulSet>(difference, ctx),
+        Kind::Deployment => may::<Deployment>(difference, ctx),
+        Kind::CronJob => may::<CronJob>(difference, ctx),
+        Kind::FabricEventStream => may::<FabricEventStream>(difference, ctx),
     }
+}
+
+fn may<K: Resource<DynamicType = ()>>(difference: &Difference, ctx: &Context) -> bool {
+    let (rights, is_there) = (ctx.stores.rights(), difference.field.is_some());
+    rights.allow_for::<K>("patch") || (!is_there && rights.allow_for::<K>("create"))
 }
 
 /// Server-side apply of one object.

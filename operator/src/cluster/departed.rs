@@ -39,6 +39,10 @@ pub async fn take_down(manifest: Arc<Manifest>, ctx: Arc<Context>) -> Result<Act
     let Some(_look) = ctx.mandate.begin(&ClusterRef::from_obj(&*manifest)) else {
         return Ok(Action::await_change()); // kept until it is ours, or until the one whose it is has done it
     };
+    // Queued while another acted, and forgotten when it became ours: nothing under this name is ours to take down.
+    if !ctx.stores.departed.is_kept(&manifest) {
+        return Ok(Action::await_change());
+    }
     let takedown = Takedown::of(&*manifest, ctx.as_ref());
     if !is_marked(metadata, &ctx) {
         if let Err(errors) = unprotected(metadata, &ctx) {

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use shared::api::{LastStep, Postgresql};
+use shared::api::{LastStep, Postgresql, PostgresqlStatus};
 use shared::build::{Resources, build};
 use shared::cluster::Cluster;
 use shared::observed::Observed;
@@ -54,6 +54,8 @@ pub use upgrade::Upgrades;
 /// What stands alone and failed, and what is worth knowing, to be told in the status; and the step that was taken.
 #[derive(Debug, Default)]
 struct Outcome {
+    /// The status as it stands.
+    told: PostgresqlStatus,
     problems: Vec<String>,
     remarks: Vec<String>,
     taken: Option<LastStep>,
@@ -148,11 +150,10 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         Ok(cluster) => cluster,
         Err(errors) => return report::invalid(manifest, &errors, ctx).await,
     };
-    finalizer::keep(manifest, &cluster, ctx).await?;
-    report::begun(manifest, ctx).await?;
+    let told = begin(manifest, &cluster, ctx).await?;
     ctx.stores.ask_for(&cluster, &ctx.client).await;
     let mut seen = observe::world(manifest, &cluster, &references, ctx).await;
-    let mut outcome = Outcome { problems: unread, ..Outcome::default() };
+    let mut outcome = Outcome { told, problems: unread, ..Outcome::default() };
     let streams_known = outcome.record(streams::look(&cluster, &mut seen, ctx).await);
     let mut desired = rollout::for_now(build(&cluster), &cluster, &seen.observed);
     streams::keep_names(&mut desired, &seen);
@@ -196,6 +197,13 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
         }
     }
     report::status(manifest, &cluster, &next, &outcome, ctx).await
+}
+
+/// Sees to the finalizer, and says that the work has begun: neither waits for the other. The status that stands then.
+async fn begin(manifest: &Postgresql, cluster: &Cluster, ctx: &Context) -> Result<PostgresqlStatus, Error> {
+    let (kept, told) =
+        futures::join!(finalizer::keep(manifest, cluster, ctx), report::begun(manifest, cluster, ctx));
+    kept.and(told)
 }
 
 /// Learns how far a major upgrade has come, and says what is wrong with it.

@@ -28,21 +28,30 @@ const SOON: Duration = Duration::from_secs(1);
 /// After a problem, at first.
 const AFTER_PROBLEM: Duration = Duration::from_secs(5);
 
-/// A change was seen: says so at once, because Argo CD looks at the status two seconds after its sync.
-pub(super) async fn begun(manifest: &Postgresql, ctx: &Context) -> Result<(), Error> {
+/// A change was seen: says so at once, because Argo CD looks at the status two seconds after its sync. The status that
+/// is told now.
+pub(super) async fn begun(
+    manifest: &Postgresql,
+    cluster: &Cluster,
+    ctx: &Context,
+) -> Result<PostgresqlStatus, Error> {
     let old = manifest.status.clone().unwrap_or_default();
     let generation = manifest.metadata.generation;
     if old.observed_generation == generation && old.postgres_cluster_status.is_some() {
-        return Ok(());
+        return Ok(old);
     }
-    let status = without_step(status::begun(&old, generation.unwrap_or_default(), ctx.now()));
-    if old.postgres_cluster_status.is_none() {
-        let note = "the operator has begun to make the cluster";
-        ctx.events.normal(&manifest.object_ref(&()), Reason::Create, note).await;
-    }
-    write(manifest, &old, &status, ctx).await?;
+    let new = status::begun(&old, cluster, generation.unwrap_or_default(), ctx.now());
+    let first_word = async {
+        if old.postgres_cluster_status.is_none() {
+            let note = "the operator has begun to make the cluster";
+            ctx.events.normal(&manifest.object_ref(&()), Reason::Create, note).await;
+        }
+    };
+    let changed = without_step(new.clone());
+    let ((), written) = futures::join!(first_word, write(manifest, &old, &changed, ctx));
+    written?;
     ctx.metrics.observed(&place(manifest));
-    Ok(())
+    Ok(new)
 }
 
 /// The end of a reconcile that could be carried through.
@@ -53,7 +62,7 @@ pub(super) async fn status(
     outcome: &Outcome,
     ctx: &Context,
 ) -> Result<Action, Error> {
-    let old = manifest.status.clone().unwrap_or_default();
+    let told = &outcome.told;
     let generation = manifest.metadata.generation.unwrap_or_default();
     let taken = outcome.taken.clone();
     let findings = Findings {
@@ -64,13 +73,15 @@ pub(super) async fn status(
         taken,
         now: ctx.now(),
     };
-    let new = status::of_cluster(&old, cluster, &findings);
-    if new != old {
+    let new = status::of_cluster(told, cluster, &findings);
+    let rests = ctx.stores.rests_until(&manifest.uid().unwrap_or_default(), ctx.now());
+    let held_back = rests.filter(|_| new != *told && status::may_wait(told, &new));
+    if new != *told && held_back.is_none() {
         let changed = if outcome.taken.is_some() { new.clone() } else { without_step(new.clone()) };
-        write(manifest, &old, &changed, ctx).await?;
+        write(manifest, told, &changed, ctx).await?;
         tell(manifest, &new, step, outcome, ctx).await;
-    } else if ctx.stores.holds_part_of(manifest) {
-        write(manifest, &old, &new, ctx).await?; // changes nothing, or the definition is ours by now
+    } else if held_back.is_none() && ctx.stores.holds_part_of(manifest) {
+        write(manifest, told, &new, ctx).await?; // changes nothing, or the definition is ours by now
     }
     if let Some(word) = new.postgres_cluster_status {
         ctx.metrics.cluster_is(&place(manifest), word);
@@ -79,7 +90,9 @@ pub(super) async fn status(
     if matches!(step, Step::Settled) && outcome.problems.is_empty() {
         ctx.metrics.converged(&place(manifest));
     }
-    Ok(next_look(manifest, &new, step, outcome, ctx))
+    let pause = next_look(manifest, &new, step, outcome, ctx);
+    let until_told = held_back.and_then(|until| Duration::try_from(until.duration_since(ctx.now())).ok());
+    Ok(Action::requeue(until_told.map_or(pause, |until_told| pause.min(until_told))))
 }
 
 /// A status that leaves the last step as it stands: only whoever took a step writes one, so that another operator with an
@@ -175,6 +188,7 @@ async fn write<K: Resource<DynamicType = ()>>(
         Ok(written) => {
             ctx.stores.wrote(&written);
             let (uid, kept) = (written.uid().unwrap_or_default(), written.data.get("status"));
+            ctx.stores.told(&uid, ctx.now());
             let (nothing, part) = (Value::Null, patch.get("status"));
             if ctx.stores.dropped(&uid, before, part.unwrap_or(&nothing), kept.unwrap_or(&nothing)) {
                 tracing::warn!("{DROPPED}");
@@ -195,31 +209,31 @@ fn raw<K: Resource<DynamicType = ()>>(manifest: &K, ctx: &Context) -> Api<Dynami
     Api::namespaced_with(ctx.client.clone(), namespace, &ApiResource::erase::<Postgresql>(&()))
 }
 
-/// When to look again if nothing happens before.
+/// The pause until the next look if nothing happens before.
 fn next_look(
     manifest: &Postgresql,
     status: &PostgresqlStatus,
     step: &Step,
     outcome: &Outcome,
     ctx: &Context,
-) -> Action {
+) -> Duration {
     let config = ctx.config();
     if !outcome.problems.is_empty() {
         let longest = config.general.repair_period;
-        return Action::requeue(status::pause(status, ctx.now(), AFTER_PROBLEM, longest));
+        return status::pause(status, ctx.now(), AFTER_PROBLEM, longest);
     }
     match step {
         // A period of a millisecond would be nothing but looks.
-        Step::Settled => Action::requeue(spread(manifest, config.general.resync_period).max(SOON)),
+        Step::Settled => spread(manifest, config.general.resync_period).max(SOON),
         Step::Wait { until, .. } => {
             let pause = Duration::try_from(until.duration_since(ctx.now())).unwrap_or(SOON);
-            Action::requeue(pause.max(SOON))
+            pause.max(SOON)
         }
         Step::PatchConfig(_)
         | Step::Restart { .. }
         | Step::Recreate { .. }
         | Step::Switchover { .. }
-        | Step::Upgrade { .. } => Action::requeue(SOON),
+        | Step::Upgrade { .. } => SOON,
     }
 }
 

@@ -24,15 +24,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::candidate::{Candidate, Loss, Move, Sight};
 use super::{Candidacy, LeaderError, Mandate};
 
-/// What we are at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Somebody else acts, or nobody yet.
-    Waiting,
-    /// We act.
-    Leading,
-}
-
 /// What is known of a lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct View {
@@ -82,11 +73,6 @@ impl Leadership {
             mandate,
         };
         Self { view, orders, task: tokio::spawn(campaign.run(received)), leases, lease }
-    }
-
-    /// What we are.
-    pub fn standing(&self) -> Standing {
-        if self.view.borrow().until.is_some() { Standing::Leading } else { Standing::Waiting }
     }
 
     /// What is known of the lease.

@@ -213,8 +213,8 @@ impl Candidate {
         self.due = now;
     }
 
-    /// A call that was sent at `began` has no answer, or one that says nothing about the lease. It may have been carried out,
-    /// and may yet be.
+    /// A call that was sent at `began` has no answer, or one that says nothing about the lease. It may have been carried
+    /// out, and may yet be.
     pub(super) fn failed(&mut self, began: Duration, now: Duration) {
         // A holder goes on writing; should its write have been carried out, the next is refused and it looks.
         let leads = self.renewed.is_some();

@@ -28,6 +28,8 @@ struct Inner {
 #[derive(Debug)]
 struct Hold {
     until: Instant,
+    /// Looks may begin: what went on while we waited has been sorted.
+    open: bool,
     /// No look begins any more: the shard is about to be handed over.
     closing: bool,
     looks: usize,
@@ -51,7 +53,8 @@ impl Mandate {
         let Some(inner) = &self.0 else { return Some(Look(None)) };
         let shard = self.shard_of(cluster);
         let mut held = inner.held();
-        let hold = held.get_mut(&shard).filter(|hold| !hold.closing && Instant::now() < hold.until)?;
+        let may_begin = |hold: &&mut Hold| hold.open && !hold.closing && Instant::now() < hold.until;
+        let hold = held.get_mut(&shard).filter(may_begin)?;
         hold.looks += 1;
         Some(Look(Some((Arc::clone(inner), shard))))
     }
@@ -72,6 +75,20 @@ impl Mandate {
         }
     }
 
+    /// The shards that are ours and in which no look may begin yet.
+    pub fn unopened(&self) -> BTreeSet<u32> {
+        let Some(inner) = &self.0 else { return BTreeSet::new() };
+        inner.held().iter().filter(|(_, hold)| !hold.open).map(|(shard, _)| *shard).collect()
+    }
+
+    /// Lets looks begin in a shard that is ours.
+    pub fn open(&self, shard: u32) {
+        let Some(inner) = &self.0 else { return };
+        if let Some(hold) = inner.held().get_mut(&shard) {
+            hold.open = true;
+        }
+    }
+
     /// Our part of what the whole fleet may do at once. Each shard has its part and at least one, so that its clusters get
     /// their turn; with more shards than `whole` the fleet therefore does as many things at once as there are shards.
     pub fn share_of(&self, whole: u32) -> u32 {
@@ -80,11 +97,11 @@ impl Mandate {
         inner.held().keys().map(|shard| (each + u32::from(*shard < more)).max(1)).sum()
     }
 
-    /// A shard is ours until then.
+    /// A shard is ours until then. Where it was not before, looks begin once it is [opened](Self::open).
     pub(super) fn hold(&self, shard: u32, until: Instant) {
         let Some(inner) = &self.0 else { return };
         let mut held = inner.held();
-        held.entry(shard).or_insert(Hold { until, closing: false, looks: 0 }).until = until;
+        held.entry(shard).or_insert(Hold { until, open: false, closing: false, looks: 0 }).until = until;
         inner.show(&held);
     }
 
@@ -181,16 +198,32 @@ mod tests {
         let mandate = Mandate::over(1);
         assert!(mandate.begin(&cluster("a")).is_none());
         mandate.hold(0, soon());
+        mandate.open(0);
         assert!(mandate.begin(&cluster("a")).is_some());
         assert!(mandate.stands(&cluster("a")));
         tokio::time::advance(Duration::from_secs(6)).await;
         assert!(mandate.begin(&cluster("a")).is_none() && !mandate.stands(&cluster("a")));
     }
 
+    #[test]
+    fn a_shard_that_was_lost_and_is_ours_again_is_opened_anew() {
+        let mandate = Mandate::over(1);
+        for _ in 0..2 {
+            mandate.hold(0, soon());
+            assert!(mandate.begin(&cluster("a")).is_none(), "what was seen meanwhile is not sorted yet");
+            assert_eq!(mandate.unopened(), BTreeSet::from([0]));
+            mandate.open(0);
+            mandate.hold(0, soon()); // renewed
+            assert!(mandate.begin(&cluster("a")).is_some() && mandate.unopened().is_empty());
+            mandate.lose(0);
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_shard_that_is_handed_over_finishes_its_looks_and_begins_none() {
         let mandate = Mandate::over(1);
         mandate.hold(0, soon());
+        mandate.open(0);
         let look = mandate.begin(&cluster("a")).unwrap();
         mandate.close(0, true);
         assert!(mandate.begin(&cluster("b")).is_none() && !mandate.is_idle(0));

@@ -1,8 +1,8 @@
 //! A value told piece by piece to a listener, instead of being turned into a tree of JSON first.
 //!
 //! `encoded` and `contains` listen: one hashes an object, the other holds it against a stored one. `cluster::stored_form`
-//! listens, too. All run for every cluster at every look, and building the two trees used to be nine tenths of what a look cost. The fact
-//! to know: the types of Kubernetes tell their fields in alphabetical order and leave out what is not set.
+//! listens, too. All run for every cluster at every look, and building the two trees used to be nine tenths of what a look
+//! cost. The fact to know: the types of Kubernetes tell their fields in alphabetical order and leave out what is not set.
 
 use serde::Serialize;
 use serde::ser::{self, Impossible, Serializer};

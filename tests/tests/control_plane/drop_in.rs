@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use operator::leader::LEASE;
-use operator::rights::Rights;
+use operator::rights::{Places, Rights};
 use serde_json::{Value, json};
 
 use crate::admission::{acting_as, apply};
@@ -96,7 +96,7 @@ pub(crate) async fn with_the_shipped_rights_nothing_is_missing(client: Client) {
 /// What may be done, once the API server knows the role.
 async fn until_granted(client: &Client, own: &str) -> Rights {
     loop {
-        let rights = Rights::ask(client, None, (own, LEASE)).await;
+        let rights = Rights::ask(client, Places { served: None, own, lease: LEASE }).await;
         if rights.allow("acid.zalan.do", "postgresqls", "patch") {
             return rights;
         }

@@ -174,7 +174,7 @@ fn after(
     now: Timestamp,
 ) -> Vec<(String, PostgresqlStatus)> {
     let mut all = vec![
-        (format!("{name}: begun"), status::begun(old, GENERATION, now)),
+        (format!("{name}: begun"), status::begun(old, cluster, GENERATION, now)),
         (format!("{name}: invalid"), status::of_invalid(old, GENERATION, "spec.volume.size", now)),
     ];
     for step in steps() {

@@ -14,6 +14,7 @@ mod faults;
 mod invariants;
 mod leaders;
 mod nodes;
+mod requests;
 mod rest_api;
 mod rollout;
 mod secrets;

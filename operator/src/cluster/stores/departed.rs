@@ -62,6 +62,11 @@ impl Departed {
         self.manifests.get(cluster).is_some()
     }
 
+    /// Whether what this manifest left behind is still to be taken down.
+    pub(in crate::cluster) fn is_kept(&self, manifest: &Manifest) -> bool {
+        self.manifests.get(&ObjectRef::from_obj(manifest)).is_some_and(|kept| kept.uid() == manifest.uid())
+    }
+
     /// Nothing is left.
     pub(in crate::cluster) fn forget(&self, manifest: &Manifest) {
         self.write(&Event::Delete(manifest.clone()));

@@ -15,6 +15,7 @@ mod departed;
 mod dropped;
 mod follow;
 mod role_sources;
+mod told;
 mod trim;
 mod unwatched;
 mod written;
@@ -25,6 +26,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{
@@ -54,6 +56,7 @@ pub use departed::Departed;
 use dropped::Dropped;
 use follow::{Follow, Owner};
 pub use role_sources::{RoleSources, infrastructure_places};
+use told::Told;
 use unwatched::Asked;
 use written::Written;
 
@@ -164,6 +167,7 @@ pub struct Stores {
     changes: Changes,
     watches: Arc<JoinSet<()>>,
     written: Written,
+    told: Told,
     dropped: Dropped,
     asked: Asked,
     rights: Rights,
@@ -210,6 +214,7 @@ impl Stores {
             changes: changes.clone(),
             watches: Arc::default(),
             written: Written::default(),
+            told: Told::default(),
             dropped: Dropped::default(),
             asked: start.asked,
             rights: scope.rights.clone(),
@@ -252,6 +257,16 @@ impl Stores {
     /// Takes note of what the API server answered to a write to a manifest.
     pub(super) fn wrote<K: Resource>(&self, manifest: &K) {
         self.written.note(manifest);
+    }
+
+    /// Takes note that a manifest's status was written.
+    pub(super) fn told(&self, uid: &str, now: Timestamp) {
+        self.told.note(uid, now);
+    }
+
+    /// Until when what may wait in a manifest's status is not written; `None` where it may be now.
+    pub(super) fn rests_until(&self, uid: &str, now: Timestamp) -> Option<Timestamp> {
+        self.told.rests_until(uid, now)
     }
 
     /// The manifest with the whole of the status that we wrote, where the installed definition drops parts of it.
