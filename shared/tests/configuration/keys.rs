@@ -46,7 +46,8 @@ pub(crate) const KEYS: &[(&str, &str, &str, &str)] = &[
     ("spilo_runasgroup", "103", "kubernetes", "103"),
     ("spilo_fsgroup", "0x67", "kubernetes", "103"),
     ("additional_pod_capabilities", "SYS_NICE", "kubernetes", r#"["SYS_NICE"]"#),
-    ("enable_restricted_pods", "true", "kubernetes", "true"),
+    // True would contradict spilo_privileged; tests/fixtures/options.yaml sets it.
+    ("enable_restricted_pods", "false", "kubernetes", "false"),
     ("watched_namespace", "*", "kubernetes", r#""*""#),
     ("pdb_name_format", "pdb-{cluster}", "kubernetes", r#""pdb-{cluster}""#),
     ("pdb_master_label_selector", "false", "kubernetes", "false"),
