@@ -3,7 +3,7 @@
 # KUBECONFIG, if set, names the cluster to use; otherwise a local one is brought up (docs/local-cluster.md).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check fleet down images install crds fmt
+.PHONY: help demo test soak check fleet down images install crds sbom fmt
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ install: images ## install webhook and operator into the cluster
 
 crds: ## write crds/*.yaml anew from shared::api
 	@cargo run --locked --quiet --package crds
+
+sbom: ## write target/sbom/SERVICE.cdx.json: what each service is linked from (CycloneDX)
+	@tests/sbom/write
 
 fmt: ## format the code
 	@cargo fmt --all
