@@ -129,10 +129,9 @@ async fn serve(
         () = until(stop.clone()) => return Ok(()),
     };
     background.spawn(http::follow_port(rest_api.clone(), own_port, config.clone()));
-    let served = scope(&config.borrow(), &args.namespace, &Rights::default()).namespace;
-    let places = rights::Places { served: served.as_deref(), own: &args.namespace, lease: &args.lease };
-    let rights = rights(&client, places, &metrics).await;
+    let rights = Rights::default();
     let mut service = Service { args, client, config, stop, rest_api, readiness, rights };
+    service.ask_for_rights(&metrics).await;
     let (mut ctx, mut changes) = service.begin(activity, metrics).await?;
     let mut tenure = None;
     if service.is_one_of_several() {
@@ -150,6 +149,8 @@ async fn serve(
             End::Stopped => break,
             End::OtherScope => {
                 tracing::info!("the configuration asks for other watches; watching anew");
+                service.ask_for_rights(&ctx.metrics).await;
+                ctx.events = ctx.events.under(&service.rights);
                 (ctx.stores, changes, ctx.watched) = service.watch().await?;
             }
         }
@@ -161,6 +162,18 @@ async fn serve(
 }
 
 impl Service<'_> {
+    /// What the operator may do where clusters are served now; what is missing is told, all of it.
+    async fn ask_for_rights(&mut self, metrics: &Metrics) {
+        let Args { namespace: own, lease, .. } = self.args;
+        let served = scope(&self.config.borrow(), own, &Rights::default()).namespace;
+        let places = rights::Places { served: served.as_deref(), own, lease };
+        self.rights = Rights::ask(&self.client, places).await;
+        metrics.lacks_rights(self.rights.missing());
+        if let Some(missing) = self.rights.told() {
+            tracing::warn!(missing, "rights are missing; going on without them");
+        }
+    }
+
     /// The stores, filled.
     async fn watch(&mut self) -> Result<(Stores, Changes, Option<String>), ServiceError> {
         let scope = scope(&self.config.borrow_and_update().clone(), &self.args.namespace, &self.rights);
@@ -313,16 +326,6 @@ fn unique() -> String {
     let random = getrandom::fill(&mut bytes)
         .map_or_else(|_| u64::from(std::process::id()), |()| u64::from_ne_bytes(bytes));
     format!("operator-{random:016x}")
-}
-
-/// What the operator may do; what is missing is told once, all of it.
-async fn rights(client: &Client, places: rights::Places<'_>, metrics: &Metrics) -> Rights {
-    let rights = Rights::ask(client, places).await;
-    metrics.lacks_rights(rights.missing());
-    if let Some(missing) = rights.told() {
-        tracing::warn!(missing, "rights are missing; going on without them");
-    }
-    rights
 }
 
 /// What is watched.

@@ -15,6 +15,8 @@ use super::{Outcome, changes, floor, load};
 
 /// How long nothing may happen until it is quiet.
 const QUIET: Duration = Duration::from_secs(2);
+/// For how long clusters that get stuck are left alone, at most, before anything is timed beside them.
+const SETTLING: Duration = Duration::from_secs(30);
 /// How often the operator is asked for its figures.
 const GLANCE: Duration = Duration::from_millis(50);
 /// How long a fleet may take for one of its stages.
@@ -150,7 +152,8 @@ async fn get_stuck(world: &World, watching: &Watching, operator: &Operator, args
         stuck.map(|name| load::stuck_manifest(&name, args.members)).collect::<Outcome<Vec<_>>>()?;
     load::apply(&world.client, manifests).await?;
     watching.until_noticed(args.clusters + args.stuck_clusters()).await;
-    until_quiet(operator, 1).await?;
+    // They are looked at from time to time: of many there is always one that is.
+    let _ = tokio::time::timeout(SETTLING, until_quiet(operator, 1)).await;
     let log = AuditLog::from_now(world.control_plane.audit_log())?;
     let names = load::names("fleet", args.clusters);
     let changes = changes::measure(world, watching, &names, "stuck", args).await?;
