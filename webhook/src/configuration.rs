@@ -13,9 +13,9 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
-use shared::admission::configuration::{ConfigurationChange, refusals, review_configuration};
+use shared::admission::configuration::{ConfigurationChange, Fleet, refusals, review_configuration};
 use shared::annotations::INSIST;
-use shared::api::{OperatorConfiguration, Postgresql};
+use shared::api::OperatorConfiguration;
 use shared::field::{FieldErrors, FieldPath};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -107,7 +107,7 @@ pub struct Held<'a> {
     /// The configuration in force, where the object that is judged is the one it comes from.
     pub in_force: Option<&'a OperatorConfig>,
     /// The clusters there are; `None` when they are not known.
-    pub clusters: Option<Vec<Postgresql>>,
+    pub clusters: Option<Box<dyn Fleet>>,
     /// The time, where it is known when the configuration will be in force.
     pub now: Option<Timestamp>,
 }
@@ -129,7 +129,7 @@ pub fn review(old: Option<&Value>, new: &Value, held: &Held<'_>) -> Result<Vec<S
     let Some(before) = stored.as_ref().or(held.in_force) else { return errors.into_result().map(|()| lines) };
     let is_map = new.get("kind").and_then(Value::as_str) == Some(MAP_KIND);
     let source = if is_map { config::Source::ConfigMap } else { config::Source::Resource };
-    let Some(manifests) = &held.clusters else {
+    let Some(manifests) = held.clusters.as_deref() else {
         errors.into_result()?;
         let orphaned = changes_that_orphan(source, before, &readable);
         lines.extend(orphaned.iter().flat_map(|error| plan::lines(&error.path, &error.message)));
@@ -232,6 +232,7 @@ fn take(
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use shared::api::Postgresql;
 
     use super::*;
 
@@ -275,13 +276,13 @@ mod tests {
 
     #[test]
     fn what_would_break_clusters_is_told_beside_other_mistakes() {
-        let cluster = serde_json::from_value(json!({
+        let cluster: Postgresql = serde_json::from_value(json!({
             "apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": {"name": "acid-a"},
             "spec": {"teamId": "acid", "numberOfInstances": 1, "volume": {"size": "1Gi"},
                      "postgresql": {"version": "17"}},
         }))
         .unwrap();
-        let held = Held { clusters: Some(vec![cluster]), ..Held::default() };
+        let held = Held { clusters: Some(Box::new(vec![cluster])), ..Held::default() };
         let old = json!({"kind": "ConfigMap", "data": {"pod_role_label": "role"}});
         let new = json!({"kind": "ConfigMap", "data":
             {"cluster_name_label": "name", "workers": "many", "pod_role_label": "not a label"}});

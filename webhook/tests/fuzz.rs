@@ -27,6 +27,7 @@ use proptest::sample::Index;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
+use shared::admission::configuration::Fleet;
 use shared::api::Postgresql;
 use shared::build::build;
 use shared::cluster::{Cluster, References};
@@ -244,7 +245,8 @@ fn a_configuration(ground: &Ground, (first, second, dice, harm): Draw) -> Attemp
     let run = move |_: &Ground, sent: &[u8]| {
         let Ok(new) = serde_json::from_slice::<Value>(sent) else { return false };
         let in_force = configuration::read(&old).config.unwrap_or_default();
-        let clusters = serde_json::from_value(cluster.clone()).map(|cluster| vec![cluster]).ok();
+        let clusters = serde_json::from_value::<Postgresql>(cluster.clone()).ok();
+        let clusters = clusters.map(|cluster| Box::new(vec![cluster]) as Box<dyn Fleet>);
         drop(configuration::review(
             Some(&old),
             &new,

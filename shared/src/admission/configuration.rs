@@ -3,21 +3,75 @@
 //! A setting by which the operator finds the objects of its clusters again may not change while a cluster would be lost
 //! that way. An admin who has moved the objects by hand insists with an annotation that names the setting. The
 //! surprise: of thousands of clusters only some are built twice for the figures, because the API server waits for the
-//! answer; the dangers are looked for in all of them.
+//! answer; the dangers are looked for in all of them. And they are gone through in parts, because ten thousand typed
+//! manifests are more than a hundred megabytes, and a machine has more than one processor.
 
-use crate::annotations::INSIST;
-use crate::api::Postgresql;
-use crate::config::{OperatorConfig, Source, fixed_that_change};
-use crate::field::{FieldErrors, FieldPath};
-use crate::plan::{Change, Effect, plan_configuration};
-use crate::validation;
+use std::fmt::{self, Debug, Display, Formatter};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use crate::annotations::INSIST;
+use crate::api::Postgresql;
+use crate::config::{OperatorConfig, Source, fixed_that_change, one_by_one};
+use crate::field::{FieldError, FieldErrors, FieldPath};
+use crate::plan::{Change, Effect, Touched, touched};
+use crate::validation;
+
 /// How many clusters are built to say what a change costs. With all its options, a change takes about a millisecond for
 /// each.
 pub const MOST_BUILT: usize = 1_000;
+
+/// The clusters there are. Whoever holds them decides how they are gone through.
+pub trait Fleet: Debug + Sync {
+    /// About how many there are.
+    fn count(&self) -> usize;
+
+    /// What `look` makes of each part of the manifests, in their order: it is given how many come before the part, and the
+    /// part. Parts may be looked at side by side.
+    fn parts(&self, look: &(dyn Fn(usize, &[Postgresql]) -> Part + Sync)) -> Vec<Part>;
+}
+
+impl<T: AsRef<[Postgresql]> + Debug + Sync> Fleet for T {
+    fn count(&self) -> usize {
+        self.as_ref().len()
+    }
+
+    fn parts(&self, look: &(dyn Fn(usize, &[Postgresql]) -> Part + Sync)) -> Vec<Part> {
+        vec![look(0, self.as_ref())]
+    }
+}
+
+/// What a change does to a part of the clusters.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// Those that each danger is one for, in the order of the dangers.
+    endangered: Vec<Counted>,
+    /// Those that each option touches, in the order of the options.
+    touched: Vec<Touched>,
+    /// Those whose manifests become invalid, and the first reason.
+    refused: Counted,
+    why: Option<FieldError>,
+    /// How many there are, and how many of them were built.
+    seen: usize,
+    built: usize,
+}
+
+impl Part {
+    /// All parts as one.
+    fn whole(parts: Vec<Self>) -> Self {
+        parts.into_iter().reduce(Self::and).unwrap_or_default()
+    }
+
+    /// With the part that comes after it.
+    fn and(mut self, later: Self) -> Self {
+        self.endangered.iter_mut().zip(later.endangered).for_each(|(these, more)| these.join(more));
+        self.touched.iter_mut().zip(later.touched).for_each(|(these, more)| these.join(more));
+        self.refused.join(later.refused);
+        let why = self.why.or(later.why);
+        Self { why, seen: self.seen + later.seen, built: self.built + later.built, ..self }
+    }
+}
 
 /// A change of the operator's configuration.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +83,7 @@ pub struct ConfigurationChange<'a> {
     /// What shall be.
     pub new: &'a OperatorConfig,
     /// The clusters there are.
-    pub manifests: &'a [Postgresql],
+    pub manifests: &'a dyn Fleet,
     /// The value of the annotation [`INSIST`].
     pub insisted: &'a str,
     /// When; decides what waits for a maintenance window.
@@ -81,23 +135,42 @@ impl ConfigurationChange<'_> {
 }
 
 /// A setting that would break clusters.
-struct Danger<'a> {
+struct Danger {
     leaf: &'static str,
     what: &'static str,
-    clusters: Vec<&'a Postgresql>,
+    clusters: Counted,
 }
 
-impl Danger<'_> {
+impl Danger {
     fn told(&self) -> String {
-        format!("may not change now: {} in {}", self.what, counted(&self.clusters))
+        format!("may not change now: {} in {}", self.what, self.clusters)
     }
 }
 
-/// How many and which come first.
-fn counted(clusters: &[&Postgresql]) -> String {
-    let names: Vec<String> = clusters.iter().take(2).map(|manifest| full_name(manifest)).collect();
-    let noun = if clusters.len() == 1 { "cluster" } else { "clusters" };
-    format!("{} {noun}; first: {}", clusters.len(), names.join(", "))
+/// How many clusters and which come first.
+#[derive(Debug, Default)]
+struct Counted {
+    count: usize,
+    first: Vec<String>,
+}
+
+impl Counted {
+    fn add(&mut self, manifest: &Postgresql) {
+        self.join(Self { count: 1, first: vec![full_name(manifest)] });
+    }
+
+    fn join(&mut self, later: Self) {
+        self.count += later.count;
+        self.first.extend(later.first);
+        self.first.truncate(2);
+    }
+}
+
+impl Display for Counted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let noun = if self.count == 1 { "cluster" } else { "clusters" };
+        write!(f, "{} {noun}; first: {}", self.count, self.first.join(", "))
+    }
 }
 
 fn full_name(manifest: &Postgresql) -> String {
@@ -108,26 +181,31 @@ fn full_name(manifest: &Postgresql) -> String {
 const TEAM_PREFIX: &str = "enable_team_id_clustername_prefix";
 
 /// Every setting that changes and would break a cluster that there is.
-fn dangers<'a>(change: &ConfigurationChange<'a>) -> Vec<Danger<'a>> {
-    let all = change.manifests.iter();
-    let mut dangers: Vec<Danger<'a>> = fixed_that_change(change.old, change.new)
-        .map(|(leaf, what)| {
-            let clusters = all.clone().filter(|manifest| depends(leaf, manifest, change.old)).collect();
-            Danger { leaf, what, clusters }
-        })
-        .collect();
+fn dangers(change: &ConfigurationChange<'_>) -> Vec<Danger> {
     let (before, after) = (change.old, change.new);
+    let mut settings: Vec<_> = fixed_that_change(before, after).collect();
+    let prefixed = with_prefix(before);
     if after.general.enable_team_id_clustername_prefix && !before.general.enable_team_id_clustername_prefix {
-        let misnamed =
-            |manifest: &&Postgresql| !newly_wrong(manifest, &with_prefix(before), before).is_empty();
-        dangers.push(Danger {
-            leaf: TEAM_PREFIX,
-            what: "names do not begin with the team's, and would be refused",
-            clusters: all.filter(misnamed).collect(),
-        });
+        settings.push((TEAM_PREFIX, "names do not begin with the team's, and would be refused"));
     }
-    dangers.retain(|danger| !danger.clusters.is_empty());
-    dangers
+    if settings.is_empty() {
+        return Vec::new();
+    }
+    let breaks = |leaf: &str, manifest: &Postgresql| match leaf {
+        TEAM_PREFIX => !newly_wrong(manifest, &prefixed, before).is_empty(),
+        leaf => depends(leaf, manifest, before),
+    };
+    let look = |_: usize, manifests: &[Postgresql]| {
+        let endangered = settings.iter().map(|(leaf, _)| {
+            let mut clusters = Counted::default();
+            manifests.iter().filter(|manifest| breaks(leaf, manifest)).for_each(|one| clusters.add(one));
+            clusters
+        });
+        Part { endangered: endangered.collect(), ..Part::default() }
+    };
+    let endangered = Part::whole(change.manifests.parts(&look)).endangered;
+    let dangers = settings.iter().zip(endangered).filter(|(_, clusters)| clusters.count > 0);
+    dangers.map(|((leaf, what), clusters)| Danger { leaf, what, clusters }).collect()
 }
 
 fn with_prefix(config: &OperatorConfig) -> OperatorConfig {
@@ -164,25 +242,35 @@ fn newly_wrong(manifest: &Postgresql, under: &OperatorConfig, not_under: &Operat
 
 /// What carrying out the change costs, and which manifests it makes invalid.
 fn costs(change: &ConfigurationChange<'_>) -> Vec<Change> {
-    let ConfigurationChange { source, old, new, manifests, .. } = *change;
-    let every = manifests.len().div_ceil(MOST_BUILT).max(1);
-    let some: Vec<Postgresql> = manifests.iter().step_by(every).cloned().collect();
-    let mut told: Vec<Change> = plan_configuration(old, new, &some, change.now)
-        .into_iter()
+    let ConfigurationChange { source, old, new, manifests, now, .. } = *change;
+    let every = manifests.count().div_ceil(MOST_BUILT).max(1);
+    let options = one_by_one(old, new);
+    let look = |before: usize, manifests: &[Postgresql]| {
+        let is_built = |(number, _): &(usize, &Postgresql)| (before + number).is_multiple_of(every);
+        let some: Vec<&Postgresql> =
+            manifests.iter().enumerate().filter(is_built).map(|(_, manifest)| manifest).collect();
+        let mut part = Part { seen: manifests.len(), built: some.len(), ..Part::default() };
+        part.touched = touched(old, &options, &some, now);
+        for manifest in manifests {
+            if let Some(error) = newly_wrong(manifest, new, old).iter().next() {
+                part.refused.add(manifest);
+                part.why.get_or_insert_with(|| error.clone());
+            }
+        }
+        part
+    };
+    let whole = Part::whole(manifests.parts(&look));
+    let touched = whole.touched.into_iter().zip(&options);
+    let mut told: Vec<Change> = touched
+        .filter_map(|(touched, (option, _))| touched.change(option))
         .map(|cost| Change { field: source.path(cost.field.as_str()), ..cost }.fitting())
         .collect();
     if every > 1 && !told.is_empty() {
-        let message = format!("the figures are of {} of {} clusters", some.len(), manifests.len());
+        let message = format!("the figures are of {} of {} clusters", whole.built, whole.seen);
         told.push(Change { field: FieldPath::new("configuration"), effect: Effect::Ignored, message });
     }
-    let refused: Vec<(&Postgresql, FieldErrors)> = manifests
-        .iter()
-        .map(|manifest| (manifest, newly_wrong(manifest, new, old)))
-        .filter(|(_, errors)| !errors.is_empty())
-        .collect();
-    let clusters: Vec<&Postgresql> = refused.iter().map(|(manifest, _)| *manifest).collect();
-    if let Some(error) = refused.iter().find_map(|(_, errors)| errors.iter().next()) {
-        let message = format!("makes the manifest invalid of {}: {error}", counted(&clusters));
+    if let Some(error) = whole.why {
+        let message = format!("makes the manifest invalid of {}: {error}", whole.refused);
         told.push(Change { field: FieldPath::new("configuration"), effect: Effect::Ignored, message });
     }
     told
@@ -215,7 +303,7 @@ mod tests {
             source: Source::ConfigMap,
             old: &old,
             new: &new,
-            manifests,
+            manifests: &manifests,
             insisted,
             now: None,
         };

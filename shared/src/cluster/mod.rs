@@ -40,7 +40,7 @@ use crate::roles::password::Encryption;
 use crate::roles::{Role, RoleSet, Rotation};
 
 /// One PostgreSQL cluster, as it should be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
     pub(crate) identity: Identity,
     pub(crate) labels: Labels,

@@ -77,28 +77,40 @@ pub fn plan_configuration(
     manifests: &[Postgresql],
     now: Option<Timestamp>,
 ) -> Vec<Change> {
-    let before: Vec<Option<Side>> = manifests.iter().map(|manifest| Side::of(manifest, old)).collect();
-    let mut changes = Vec::new();
-    for (option, config) in one_by_one(old, new) {
-        let mut touched = Touched::default();
-        for (manifest, before) in manifests.iter().zip(&before) {
-            let after = Side::of(manifest, &config);
-            if let (Some(before), Some(after)) = (before, after) {
-                let facts = Facts::between(before, &after).within(before, &after, now);
+    let options = one_by_one(old, new);
+    let manifests: Vec<&Postgresql> = manifests.iter().collect();
+    let touched = touched(old, &options, &manifests, now);
+    touched.into_iter().zip(options).filter_map(|(touched, (option, _))| touched.change(option)).collect()
+}
+
+/// Which of these clusters each option touches: an option alone, by its name, makes the configuration beside it of `old`.
+///
+/// Builders read the resolved cluster and nothing else, so that where it stays as it was nothing has to be built.
+pub(crate) fn touched(
+    old: &OperatorConfig,
+    options: &[(&str, OperatorConfig)],
+    manifests: &[&Postgresql],
+    now: Option<Timestamp>,
+) -> Vec<Touched> {
+    let mut touched: Vec<Touched> = options.iter().map(|_| Touched::default()).collect();
+    for manifest in manifests {
+        let Some(before) = Side::of(manifest, old) else { continue };
+        for (touched, (_, config)) in touched.iter_mut().zip(options) {
+            if let Some(after) = before.becomes(manifest, config) {
+                let facts = Facts::between(&before, &after).within(&before, &after, now);
                 touched.add(manifest, &facts, before.members());
             }
         }
-        changes.extend(touched.change(option));
     }
-    changes
+    touched
 }
 
 /// The clusters that one option touches, by effect.
-#[derive(Default)]
-struct Touched(BTreeMap<Effect, Clusters>);
+#[derive(Debug, Default)]
+pub(crate) struct Touched(BTreeMap<Effect, Clusters>);
 
 /// Clusters of one effect.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Clusters {
     count: usize,
     pods: i64,
@@ -124,8 +136,20 @@ impl Touched {
         }
     }
 
+    /// Adds those of another part of the clusters, which comes after this one.
+    pub(crate) fn join(&mut self, later: Self) {
+        for (effect, more) in later.0 {
+            let clusters = self.0.entry(effect).or_default();
+            clusters.count += more.count;
+            clusters.pods += more.pods;
+            clusters.waiting += more.waiting;
+            clusters.first.extend(more.first);
+            clusters.first.truncate(2);
+        }
+    }
+
     /// The line of an option: its worst effect with clusters, then the others as mere numbers.
-    fn change(self, option: &str) -> Option<Change> {
+    pub(crate) fn change(self, option: &str) -> Option<Change> {
         let mut worst_first = self.0.into_iter().rev();
         let (effect, clusters) = worst_first.next()?;
         let mut message = clusters.told(effect);

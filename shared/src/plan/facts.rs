@@ -36,6 +36,12 @@ impl Side {
         Some(Self { resources: build(&cluster), cluster })
     }
 
+    /// What the same manifest amounts to under another configuration; nothing when it is not valid there, or the same.
+    pub(super) fn becomes(&self, manifest: &Postgresql, config: &OperatorConfig) -> Option<Self> {
+        let cluster = Cluster::resolve(manifest, config, &References::unread()).ok()?;
+        (cluster != self.cluster).then(|| Self { resources: build(&cluster), cluster })
+    }
+
     /// How many members it has.
     pub(super) fn members(&self) -> i32 {
         self.cluster.members

@@ -31,6 +31,7 @@ pub use disks::{
     is_behind, next as next_of_disk,
 };
 pub(crate) use disks::{LEAST_IOPS, LEAST_THROUGHPUT};
+pub(crate) use explain::{Touched, touched};
 pub use explain::{plan, plan_configuration};
 pub use forecast::{Accuracy, Disturbance};
 pub use inventory::{Kind, ObjectName, objects};

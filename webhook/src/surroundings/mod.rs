@@ -10,6 +10,7 @@
 //!                                                           └─ a review takes the maps of its namespace (an Arc each)
 //! ```
 
+mod fleet;
 mod follow;
 mod shelf;
 mod take;
@@ -23,12 +24,14 @@ use k8s_openapi::api::scheduling::v1::PriorityClass;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use shared::admission::configuration::Fleet;
 use shared::admission::policy::Policy;
 use shared::admission::surroundings::{Level, Quota, StorageClass, StoredManifest, Surroundings};
-use shared::api::{PostgresTeam, Postgresql};
+use shared::api::PostgresTeam;
 
 use crate::metrics::Metrics;
 use crate::validate::{POSTGRESQL, TEAM};
+use fleet::Stored;
 pub use shelf::Shelf;
 
 /// The name under which things are kept that stand in no namespace.
@@ -76,10 +79,8 @@ impl World {
     }
 
     /// All manifests that can be read; `None` when they are not known.
-    pub fn manifests(&self) -> Option<Vec<Postgresql>> {
-        let all = self.clusters.all()?;
-        let all = all.iter().flat_map(|(_, named)| named.values());
-        Some(all.filter_map(StoredManifest::typed).collect())
+    pub fn manifests(&self) -> Option<Box<dyn Fleet>> {
+        Some(Box::new(Stored::of(self.clusters.all()?)))
     }
 
     /// The `PostgresTeam`s of all namespaces, since what they say adds up; none when they are not known.

@@ -182,7 +182,8 @@ pub(super) fn of_configuration(
         json_patch::merge(&mut configuration, patch);
         let new = read(&configuration).filter(|new| *new != old)?;
         let (source, insisted) = (Source::Resource, "");
-        let change = ConfigurationChange { source, old: &old, new: &new, manifests, insisted, now: None };
+        let change =
+            ConfigurationChange { source, old: &old, new: &new, manifests: &manifests, insisted, now: None };
         refusals(&change).is_empty().then_some(new)
     };
     let schema = schema_of(&OperatorConfiguration::crd(), "configuration");
