@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use shared::admission::surroundings::StoredManifest;
 use shared::api::Postgresql;
 use shared::config::{LoggingRestApi, OperatorConfig};
 use shared::plan::{self, Disturbance};
@@ -74,7 +75,23 @@ struct Record {
 struct OfCluster {
     lines: VecDeque<Line>,
     changes: VecDeque<Change>,
-    manifest: Option<Postgresql>,
+    manifest: Option<Kept>,
+}
+
+/// A manifest as it was seen last, as text: typed it is ten times as large, and only the next change reads it.
+#[derive(Debug)]
+struct Kept {
+    uid: Option<String>,
+    generation: Option<i64>,
+    text: StoredManifest,
+}
+
+impl Kept {
+    fn of(manifest: &Postgresql) -> Self {
+        let text = StoredManifest::of(&serde_json::to_value(manifest).unwrap_or_default());
+        let metadata = &manifest.metadata;
+        Self { uid: metadata.uid.clone(), generation: metadata.generation, text }
+    }
 }
 
 /// A look that is under way; it ends when this is dropped.
@@ -133,15 +150,11 @@ impl Activity {
         let mut record = self.record();
         let at_most = record.limits.cluster_history_entries;
         let of = record.clusters.entry(cluster.to_owned()).or_default();
-        let known = of.manifest.as_ref().and_then(|known| known.metadata.generation);
-        if of.manifest.is_some() && known == manifest.metadata.generation {
+        if of.manifest.as_ref().is_some_and(|known| known.generation == manifest.metadata.generation) {
             return None;
         }
-        let old = of.manifest.replace(Postgresql {
-            spec: manifest.spec.clone(),
-            ..Postgresql { metadata: manifest.metadata.clone(), ..Postgresql::default() }
-        });
-        let old = old.filter(|old| old.metadata.uid == manifest.metadata.uid)?;
+        let old = of.manifest.replace(Kept::of(manifest));
+        let old = old.filter(|old| old.uid == manifest.metadata.uid)?.text.typed()?;
         let changes = plan::plan(&old, manifest, config, Some(now));
         let diff = changes.iter().map(ToString::to_string).collect();
         push(&mut of.changes, Change { event_time: now, process_time: now, diff }, at_most);

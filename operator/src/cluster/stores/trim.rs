@@ -9,12 +9,16 @@ use std::io;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::{Node, NodeSpec, Pod, Secret};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStatus, Node, NodeSpec, Pod, PodSpec, PodStatus, Secret,
+};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::Resource;
+use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use shared::annotations::FINGERPRINT;
 use shared::build::USER_LIST_KEY;
+use shared::plan::pod_template::Fingerprint;
 
 use super::Manifest;
 
@@ -64,14 +68,58 @@ pub(super) fn heartbeat<K: Resource>(object: &mut K) {
     }
 }
 
-/// A pod, without its member's positions.
+/// A pod, without its member's positions. Of one that we recognise by its fingerprint, what is made from the template is
+/// dropped, too: the StatefulSet holds the same once more, and it is most of what a pod weighs.
 pub(super) fn pod(object: &mut Pod) {
     nothing_more(object);
-    let annotations = object.metadata.annotations.as_mut();
-    if let Some(status) = annotations.and_then(|annotations| annotations.get_mut(STATUS)) {
-        let Ok(mut member) = serde_json::from_str::<Map<String, Value>>(status) else { return };
+    if let Some(status) = object.metadata.annotations.as_mut().and_then(|all| all.get_mut(STATUS)) {
+        member(status);
+    }
+    let fingerprint = object.annotations().get(FINGERPRINT).map(|text| Fingerprint::parse(text));
+    if fingerprint.is_some_and(|known| known != Fingerprint::default()) {
+        object.spec = object.spec.take().map(place_and_resources);
+    }
+    object.status = object.status.take().map(health);
+}
+
+/// What is kept of what Patroni says of its member.
+fn member(status: &mut String) {
+    if let Ok(mut member) = serde_json::from_str::<Map<String, Value>>(status) {
         member.retain(|key, _| MEMBER.contains(&key.as_str()));
         *status = Value::Object(member).to_string();
+    }
+}
+
+/// Where a pod runs, and what it takes from a quota.
+fn place_and_resources(spec: PodSpec) -> PodSpec {
+    let only = |container: Container| Container {
+        name: container.name,
+        resources: container.resources,
+        ..Container::default()
+    };
+    PodSpec {
+        node_name: spec.node_name,
+        containers: spec.containers.into_iter().map(only).collect(),
+        init_containers: spec.init_containers.map(|all| all.into_iter().map(only).collect()),
+        ..PodSpec::default()
+    }
+}
+
+/// How a pod is, and where it is reached.
+fn health(status: PodStatus) -> PodStatus {
+    let only = |container: ContainerStatus| ContainerStatus {
+        name: container.name,
+        state: container.state,
+        ..ContainerStatus::default()
+    };
+    let states = |all: Option<Vec<ContainerStatus>>| all.map(|all| all.into_iter().map(only).collect());
+    PodStatus {
+        phase: status.phase,
+        pod_ip: status.pod_ip,
+        conditions: status.conditions,
+        container_statuses: states(status.container_statuses),
+        init_container_statuses: states(status.init_container_statuses),
+        ..PodStatus::default()
     }
 }
 
@@ -157,7 +205,6 @@ impl io::Write for Hashed {
 
 #[cfg(test)]
 mod tests {
-    use kube::ResourceExt;
     use serde_json::json;
 
     use super::*;
@@ -203,6 +250,37 @@ mod tests {
         let first = digest_of(r#"{"role":"replica","state":"running","xlog_location":1}"#, "1");
         assert_eq!(first, digest_of(r#"{"role":"replica","state":"running","xlog_location":2}"#, "2"));
         assert_ne!(first, digest_of(r#"{"role":"replica","state":"running","pending_restart":true}"#, "3"));
+    }
+
+    #[test]
+    fn a_pod_keeps_its_place_its_resources_and_its_health_and_a_stranger_keeps_all() {
+        let trimmed = |annotations: Value| {
+            let mut object: Pod = serde_json::from_value(json!({
+                "metadata": {"name": "demo-0", "annotations": annotations},
+                "spec": {"nodeName": "n", "serviceAccountName": "postgres-pod", "containers": [
+                    {"name": "postgres", "image": "spilo:1", "resources": {"requests": {"cpu": "1"}}},
+                ]},
+                "status": {"phase": "Running", "podIP": "10.2.0.1", "qosClass": "Burstable", "containerStatuses": [
+                    {"name": "postgres", "image": "spilo:1", "imageID": "i", "ready": true, "restartCount": 3,
+                     "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}},
+                ]},
+            }))
+            .unwrap();
+            pod(&mut object);
+            object
+        };
+        let ours = trimmed(json!({ FINGERPRINT: r#"{"image":"0123456789abcdef"}"# }));
+        let (spec, status) = (ours.spec.unwrap(), ours.status.unwrap());
+        assert_eq!((spec.node_name.as_deref(), spec.service_account_name), (Some("n"), None));
+        assert_eq!(spec.containers[0].resources.as_ref().unwrap().requests.as_ref().unwrap()["cpu"].0, "1");
+        assert_eq!(spec.containers[0].image, None);
+        assert_eq!((status.phase.as_deref(), status.pod_ip.as_deref()), (Some("Running"), Some("10.2.0.1")));
+        let states = status.container_statuses.unwrap();
+        assert!(states[0].state.as_ref().unwrap().running.is_some());
+        for theirs in [json!({}), json!({ FINGERPRINT: "" })] {
+            let spec = trimmed(theirs).spec.unwrap();
+            assert_eq!(spec.containers[0].image.as_deref(), Some("spilo:1"), "to be recognised by");
+        }
     }
 
     #[test]
