@@ -2,7 +2,7 @@
 //!
 //! One test for each rule, over every valid manifest there is and what single changes make of it. That the answer has no
 //! patch when there is nothing to add, and that subresources and objects under deletion are left alone, is tested where
-//! answers are made (`webhook/tests/reviews.rs`); what Argo CD sees on a real API server, in
+//! answers are made (`webhook/tests/reviews`); what Argo CD sees on a real API server, in
 //! `tests/tests/control_plane/argo.rs`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]

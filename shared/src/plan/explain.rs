@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::Postgresql;
-use crate::config::{OperatorConfig, one_by_one};
+use crate::config::OperatorConfig;
 use crate::field::FieldPath;
 
 use super::facts::{Facts, Side};
@@ -68,19 +68,6 @@ fn worse(first: Option<Facts>, last: Option<Facts>) -> Option<Facts> {
 
 fn json(manifest: &Postgresql) -> Value {
     serde_json::to_value(manifest).unwrap_or_default()
-}
-
-/// What changing the operator's configuration does to the clusters: one line for each option that touches any.
-pub fn plan_configuration(
-    old: &OperatorConfig,
-    new: &OperatorConfig,
-    manifests: &[Postgresql],
-    now: Option<Timestamp>,
-) -> Vec<Change> {
-    let options = one_by_one(old, new);
-    let manifests: Vec<&Postgresql> = manifests.iter().collect();
-    let touched = touched(old, &options, &manifests, now);
-    touched.into_iter().zip(options).filter_map(|(touched, (option, _))| touched.change(option)).collect()
 }
 
 /// Which of these clusters each option touches: an option alone, by its name, makes the configuration beside it of `old`.

@@ -6,7 +6,19 @@ use super::*;
 
 #[path = "explain_tables.rs"]
 mod tables;
-use crate::config::Disruption;
+use crate::config::{Disruption, one_by_one};
+
+/// One line for each option that touches any of these clusters.
+fn plan_configuration(
+    old: &OperatorConfig,
+    new: &OperatorConfig,
+    manifests: &[Postgresql],
+    now: Option<Timestamp>,
+) -> Vec<Change> {
+    let (options, manifests) = (one_by_one(old, new), manifests.iter().collect::<Vec<_>>());
+    let touched = touched(old, &options, &manifests, now);
+    touched.into_iter().zip(options).filter_map(|(touched, (option, _))| touched.change(option)).collect()
+}
 
 /// A cluster of three with something of everything.
 fn base() -> Value {

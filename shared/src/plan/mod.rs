@@ -31,8 +31,8 @@ pub use disks::{
     is_behind, next as next_of_disk,
 };
 pub(crate) use disks::{LEAST_IOPS, LEAST_THROUGHPUT};
+pub use explain::plan;
 pub(crate) use explain::{Touched, touched};
-pub use explain::{plan, plan_configuration};
 pub use forecast::{Accuracy, Disturbance};
 pub use inventory::{Kind, ObjectName, objects};
 pub use orphans::{Orphan, orphans};

@@ -1,5 +1,5 @@
-//! A settled cluster costs nothing: the operator asks the API server for nothing, and writes nothing. `E2E_IDLE_SECONDS` says
-//! for how long that is watched (120; `make soak`: 600).
+//! A settled cluster costs nothing: the operator asks the API server for nothing, and writes nothing. `E2E_IDLE_SECONDS`
+//! says for how long that is watched (120; `make soak`: 600).
 
 use std::time::Duration;
 
