@@ -170,4 +170,7 @@ pub struct Plan {
     /// File with the operator configuration (either kind); the built-in defaults without it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What is refused beyond what is wrong.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser as _;
 use serde_json::Value;
-use webhook::args::{Args, Command, Plan, Validate};
+use webhook::args::{Args, Command, Plan, PolicyArgs, Validate};
 use webhook::offline::report::Format;
 use webhook::offline::{OfflineError, Report, plan};
 
@@ -223,6 +223,7 @@ fn compare(name: &str, new: &str, old: &str, config: Option<&str>) -> Result<Rep
         file: file("new", new),
         old: file("old", old),
         config: config.map(|text| file("config", text)),
+        policy: PolicyArgs::default(),
     };
     let report = plan(&args);
     for path in [Some(args.file), Some(args.old), args.config].into_iter().flatten() {
@@ -282,23 +283,29 @@ fn the_policy_of_the_webhook_is_judged_by_the_same_flags() {
     let with = |sidecar: &str| format!("{MANIFEST}  sidecars: [{{name: exporter, image: \"{sidecar}\"}}]\n");
     let (old, new) =
         (file("policy-old.yaml", &with("quay.io/a")), file("policy-new.yaml", &with("quay.io/b")));
-    let judged = |old: Option<&PathBuf>, new: &PathBuf| {
-        let mut flags = vec!["webhook", "validate", "--refuse-sidecars", "--file", new.to_str().unwrap()];
+    let judged = |command: &str, old: Option<&PathBuf>, new: &PathBuf| {
+        let mut flags = vec!["webhook", command, "--refuse-sidecars", "--file", new.to_str().unwrap()];
         flags.extend(old.into_iter().flat_map(|old| ["--old", old.to_str().unwrap()]));
-        let Command::Validate(args) = Args::parse_from(flags).command else { unreachable!("not validate") };
-        validate(&args).unwrap()
+        match Args::parse_from(flags).command {
+            Command::Validate(args) => validate(&args).unwrap(),
+            Command::Plan(args) => plan(&args).unwrap(),
+            Command::Serve(_) => unreachable!("{command}"),
+        }
     };
-    let (created, changed, kept) = (judged(None, &new), judged(Some(&old), &new), judged(Some(&old), &old));
+    let refused = [
+        judged("validate", None, &new),
+        judged("validate", Some(&old), &new),
+        judged("plan", Some(&old), &new),
+    ];
+    let kept = [judged("validate", Some(&old), &old), judged("plan", Some(&old), &old)];
     for path in [&old, &new] {
         std::fs::remove_file(path).unwrap();
     }
-    for report in [&created, &changed] {
-        assert!(!report.valid);
-        assert!(
-            report.text.contains("spec.sidecars[0]: sidecar \"exporter\" is refused here"),
-            "{}",
-            report.text
-        );
+    for Report { valid, text } in &refused {
+        assert!(!valid && text.contains("spec.sidecars[0]: sidecar \"exporter\" is refused here"), "{text}");
     }
-    assert!(kept.valid && kept.text.contains("is still wrong: sidecar"), "{}", kept.text);
+    for Report { valid, text } in &kept {
+        assert!(*valid && text.contains("is still wrong: sidecar"), "{text}");
+    }
+    assert!(kept[1].text.starts_with("postgresql \"acid-minimal\" does not change"), "{}", kept[1].text);
 }

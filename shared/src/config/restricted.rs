@@ -22,7 +22,7 @@ pub(crate) const VOLUMES: &[&str] = &[
 ];
 
 /// What is kept of the capabilities that a container may add.
-const HARMLESS: &str = "NET_BIND_SERVICE";
+pub(crate) const HARMLESS: &str = "NET_BIND_SERVICE";
 
 /// The fields of a container's security context that stand against the option, each with what is wrong with it.
 pub(crate) fn contradictions(context: &SecurityContext) -> Vec<(&'static str, String)> {

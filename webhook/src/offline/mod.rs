@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use shared::admission;
-use shared::admission::policy::{self, Judgement};
+use shared::admission::policy::{self, Judgement, Policy};
 use shared::api::PostgresTeam;
 use shared::config::OperatorConfig;
 use shared::field::FieldErrors;
 
-use crate::args::{Plan, Validate};
+use crate::args::{Plan, PolicyArgs, Validate};
 use crate::configuration::{self, Held, MAP_KIND, OBJECT_KIND};
 use crate::validate::{POSTGRESQL, TEAM, lines};
 use documents::{Document, documents};
@@ -112,7 +112,7 @@ impl Olds {
 /// # Errors
 /// When they cannot be read or hold nothing that can be judged.
 pub async fn validate(args: &Validate) -> Result<Report, OfflineError> {
-    let config = configuration_of(args.config.as_deref())?;
+    let rules = Rules::of(args.config.as_deref(), &args.policy)?;
     let olds = match (&args.against, &args.old) {
         (Some(kubeconfig), _) => Olds::Cluster(Stored::connect(kubeconfig).await?),
         (None, Some(path)) => Olds::Files(documents(path, false)?),
@@ -132,19 +132,13 @@ pub async fn validate(args: &Validate) -> Result<Report, OfflineError> {
         }
         let old = olds.of(&document).await?;
         let new = &document.value;
-        let answer = match kind {
-            POSTGRESQL => judge(old.as_ref(), new, &config),
-            TEAM => admission::review_team(old.as_ref(), new, &teams).map(|changes| lines(&changes)),
-            _ => configuration::review(old.as_ref(), new, &Held::default()),
+        let (lines, mut errors) = match kind {
+            POSTGRESQL => rules.and_policy(old.as_ref(), new, rules.review(old.as_ref(), new)),
+            TEAM => apart(admission::review_team(old.as_ref(), new, &teams).map(|changes| lines(&changes))),
+            _ => apart(configuration::review(old.as_ref(), new, &Held::default())),
         };
-        let (mut words, mut errors) = apart(answer);
-        if kind == POSTGRESQL {
-            let Judgement { refused, kept } = policy::judge(old.as_ref(), new, &args.policy.policy());
-            errors.extend(refused);
-            words.extend(lines(&kept));
-        }
         errors.extend(admission::unknown_fields(new));
-        judged.push(Judged { document, errors, lines: words, head: "is valid" });
+        judged.push(Judged { document, errors, lines, head: "is valid" });
     }
     match args.files().first() {
         Some(first) if judged.is_empty() && !args.pass_over => Err(OfflineError::Nothing(first.clone())),
@@ -157,7 +151,7 @@ pub async fn validate(args: &Validate) -> Result<Report, OfflineError> {
 /// # Errors
 /// When files cannot be read or hold no manifest.
 pub fn plan(args: &Plan) -> Result<Report, OfflineError> {
-    let config = configuration_of(args.config.as_deref())?;
+    let rules = Rules::of(args.config.as_deref(), &args.policy)?;
     let olds = documents(&args.old, false)?;
     let mut judged = Vec::new();
     for document in documents(&args.file, false)? {
@@ -165,12 +159,13 @@ pub fn plan(args: &Plan) -> Result<Report, OfflineError> {
             continue;
         }
         let old = olds.iter().find(|old| old.identity() == document.identity()).map(|old| &old.value);
-        let (lines, errors) = apart(judge(old, &document.value, &config));
-        let head = match (old, lines.as_slice()) {
+        let reviewed = rules.review(old, &document.value);
+        let head = match (old, reviewed.0.as_slice()) {
             (None, _) => "is new",
             (Some(_), []) => "does not change",
             (Some(_), _) => "changes",
         };
+        let (lines, errors) = rules.and_policy(old, &document.value, reviewed);
         judged.push(Judged { document, errors, lines, head });
     }
     if judged.is_empty() {
@@ -218,17 +213,40 @@ fn apart(answer: Result<Vec<String>, FieldErrors>) -> (Vec<String>, FieldErrors)
     }
 }
 
-fn configuration_of(path: Option<&Path>) -> Result<OperatorConfig, OfflineError> {
-    path.map_or_else(|| Ok(OperatorConfig::default()), configuration_in)
+/// What manifests are judged by.
+struct Rules {
+    config: OperatorConfig,
+    policy: Policy,
 }
 
-/// The same order as in the cluster: defaults first, then the review of the result.
-fn judge(old: Option<&Value>, new: &Value, config: &OperatorConfig) -> Result<Vec<String>, FieldErrors> {
-    let complete = match old {
-        None => admission::mutate(new, config)?,
-        Some(old) => admission::mutate_update(old, new, config)?,
-    };
-    admission::review(old, &complete, config).map(|changes| lines(&changes))
+impl Rules {
+    fn of(config: Option<&Path>, policy: &PolicyArgs) -> Result<Self, OfflineError> {
+        let config = config.map_or_else(|| Ok(OperatorConfig::default()), configuration_in)?;
+        Ok(Self { config, policy: policy.policy() })
+    }
+
+    /// Lines and errors of a manifest, in the same order as in the cluster: defaults first, then the review of the result.
+    fn review(&self, old: Option<&Value>, new: &Value) -> (Vec<String>, FieldErrors) {
+        let complete = match old {
+            None => admission::mutate(new, &self.config),
+            Some(old) => admission::mutate_update(old, new, &self.config),
+        };
+        let reviewed = complete.and_then(|complete| admission::review(old, &complete, &self.config));
+        apart(reviewed.map(|changes| lines(&changes)))
+    }
+
+    /// What was said of a manifest, and beside it what the policy says.
+    fn and_policy(
+        &self,
+        old: Option<&Value>,
+        new: &Value,
+        (mut words, mut errors): (Vec<String>, FieldErrors),
+    ) -> (Vec<String>, FieldErrors) {
+        let Judgement { refused, kept } = policy::judge(old, new, &self.policy);
+        errors.extend(refused);
+        words.extend(lines(&kept));
+        (words, errors)
+    }
 }
 
 fn configuration_in(path: &Path) -> Result<OperatorConfig, OfflineError> {

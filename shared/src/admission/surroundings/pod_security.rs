@@ -4,8 +4,10 @@
 //! we build can break them: a member shares no namespace of its host, and has no host ports but in sidecars.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, SecurityContext, Volume};
+use serde_json::Value;
 
 use super::{Built, Findings, Scene, namespace};
+use crate::config::restricted;
 
 /// The label of a namespace with the level that is enforced there.
 pub const LEVEL_LABEL: &str = "pod-security.kubernetes.io/enforce";
@@ -63,7 +65,7 @@ pub(super) fn pods(scene: &Scene<'_>, built: &Built, findings: &mut Findings) {
     let Some(level) = scene.around.pod_security.filter(|level| *level != Level::Privileged) else { return };
     let mut reasons = baseline(&built.pod);
     if level == Level::Restricted {
-        reasons.extend(restricted(&built.pod));
+        reasons.extend(beyond_baseline(&built.pod));
     }
     if reasons.is_empty() {
         return;
@@ -82,8 +84,11 @@ fn containers(pod: &PodSpec) -> impl Iterator<Item = (&Container, SecurityContex
     all.map(|container| (container, container.security_context.clone().unwrap_or_default()))
 }
 
-fn added(security: &SecurityContext) -> Vec<String> {
-    security.capabilities.as_ref().and_then(|all| all.add.clone()).unwrap_or_default()
+/// The capabilities that a container adds and that are forbidden to it.
+fn adds(container: &str, security: &SecurityContext, is_forbidden: impl Fn(&str) -> bool) -> Option<String> {
+    let added = security.capabilities.iter().flat_map(|all| all.add.iter().flatten());
+    let forbidden: Vec<&str> = added.map(String::as_str).filter(|added| is_forbidden(added)).collect();
+    (!forbidden.is_empty()).then(|| format!("{container} adds {}", forbidden.join(" ")))
 }
 
 fn baseline(pod: &PodSpec) -> Vec<String> {
@@ -93,11 +98,7 @@ fn baseline(pod: &PodSpec) -> Vec<String> {
         if security.privileged == Some(true) {
             reasons.push(format!("{name} is privileged"));
         }
-        let forbidden: Vec<String> =
-            added(&security).into_iter().filter(|added| !HARMLESS.contains(&added.as_str())).collect();
-        if !forbidden.is_empty() {
-            reasons.push(format!("{name} adds {}", forbidden.join(" ")));
-        }
+        reasons.extend(adds(name, &security, |added| !HARMLESS.contains(&added)));
         if container.ports.iter().flatten().any(|port| port.host_port.is_some_and(|port| port != 0)) {
             reasons.push(format!("{name} has a host port"));
         }
@@ -109,7 +110,8 @@ fn baseline(pod: &PodSpec) -> Vec<String> {
     reasons
 }
 
-fn restricted(pod: &PodSpec) -> Vec<String> {
+/// What `restricted` forbids and `baseline` does not.
+fn beyond_baseline(pod: &PodSpec) -> Vec<String> {
     let mut reasons = Vec::new();
     let whole = pod.security_context.clone().unwrap_or_default();
     for (container, security) in containers(pod) {
@@ -120,14 +122,67 @@ fn restricted(pod: &PodSpec) -> Vec<String> {
         if security.run_as_non_root.or(whole.run_as_non_root) != Some(true) {
             reasons.push(format!("{name} has no runAsNonRoot"));
         }
+        if security.run_as_user.or(whole.run_as_user) == Some(0) {
+            reasons.push(format!("{name} runs as root"));
+        }
         let dropped = security.capabilities.as_ref().and_then(|all| all.drop.as_ref());
         if !dropped.is_some_and(|dropped| dropped.iter().any(|name| name == "ALL")) {
             reasons.push(format!("{name} does not drop ALL capabilities"));
         }
+        // What is forbidden at both levels has been told.
+        reasons.extend(adds(name, &security, |added| {
+            added != restricted::HARMLESS && HARMLESS.contains(&added)
+        }));
         let profile = security.seccomp_profile.as_ref().or(whole.seccomp_profile.as_ref());
         if !profile.is_some_and(|profile| ["RuntimeDefault", "Localhost"].contains(&profile.type_.as_str())) {
             reasons.push(format!("{name} has no seccomp profile"));
         }
     }
+    reasons.extend(pod.volumes.iter().flatten().filter_map(kind_beyond_baseline));
     reasons
+}
+
+/// The kind of a volume that `restricted` does not let in and `baseline` does.
+fn kind_beyond_baseline(volume: &Volume) -> Option<String> {
+    let fields = serde_json::to_value(volume).ok()?;
+    let is_let_in =
+        |field: &str| field == "name" || field == "hostPath" || restricted::VOLUMES.contains(&field);
+    let kind =
+        fields.as_object()?.iter().find(|(field, value)| !is_let_in(field) && **value != Value::Null)?.0;
+    Some(format!("{} is a volume of kind {kind}", volume.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_thing_is_told_at_the_level_that_forbids_it_first() {
+        let restrained = json!({
+            "allowPrivilegeEscalation": false, "runAsNonRoot": true, "runAsUser": 101,
+            "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}, "seccompProfile": {"type": "RuntimeDefault"},
+        });
+        let mut pod = json!({
+            "containers": [{"name": "postgres", "securityContext": restrained}],
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+        });
+        let told = |pod: &Value| {
+            let pod: PodSpec = serde_json::from_value(pod.clone()).unwrap();
+            (baseline(&pod), beyond_baseline(&pod))
+        };
+        assert_eq!(told(&pod), (Vec::new(), Vec::new()));
+
+        let context = &mut pod["containers"][0]["securityContext"];
+        context["capabilities"]["add"] = json!(["CHOWN", "SYS_ADMIN"]);
+        context["runAsUser"] = json!(0);
+        pod["volumes"] = json!([
+            {"name": "share", "nfs": {"server": "files", "path": "/"}},
+            {"name": "host", "hostPath": {"path": "/"}},
+        ]);
+        let (baseline, beyond) = told(&pod);
+        assert_eq!(baseline, ["postgres adds SYS_ADMIN", "host is a hostPath"]);
+        assert_eq!(beyond, ["postgres runs as root", "postgres adds CHOWN", "share is a volume of kind nfs"]);
+    }
 }
