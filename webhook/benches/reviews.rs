@@ -3,6 +3,10 @@
 //! `cargo bench --package webhook --bench reviews` prints a table for docs/performance.md. The webhook is the program
 //! that is shipped, as a process of its own, so that its memory is its own; it is given no Kubernetes to talk to. The
 //! echo answers what it was sent, through the same TLS and HTTP. Nothing is asserted: figures are for reading.
+//! `PEER=program` measures another operator's webhook in the same run (`benches/peer`).
+//!
+//! On a virtual machine most of the time that one connection waits is another processor waking up. So one connection is
+//! measured once more with everything on one processor, where nobody sleeps: that is what a review costs.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement may be blunt")]
 
 use std::net::SocketAddr;
@@ -39,6 +43,51 @@ const MEASURE: Duration = Duration::from_secs(5);
 /// The process that echoes is this program again.
 const ECHO: &str = "BENCH_ECHO";
 
+/// Which table this process measures; the first one starts the other.
+#[derive(Clone, Copy, PartialEq)]
+enum Processors {
+    All,
+    One,
+}
+
+impl Processors {
+    /// Set for the process that is bound to one processor.
+    const ONE: &'static str = "BENCH_ONE_PROCESSOR";
+
+    fn of_this_process() -> Self {
+        if std::env::var_os(Self::ONE).is_some() { Self::One } else { Self::All }
+    }
+
+    fn connections(self) -> &'static [usize] {
+        match self {
+            Self::All => &[1, 16],
+            Self::One => &[1],
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::One => "one",
+        }
+    }
+
+    /// Measures again on the first processor, which the servers inherit.
+    fn again_on_one() {
+        let program = std::env::current_exe().unwrap();
+        let bound = Command::new("taskset")
+            .args(["--cpu-list", "0"])
+            .arg(program)
+            .arg("--bench")
+            .envs([(Self::ONE, "1"), ("TOKIO_WORKER_THREADS", "1")])
+            .status();
+        match bound {
+            Ok(status) => assert!(status.success()),
+            Err(error) => println!("\nnot measured on one processor: taskset: {error}"),
+        }
+    }
+}
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     if let Ok(place) = std::env::var(ECHO) {
@@ -48,7 +97,11 @@ fn main() {
     if std::env::args().all(|argument| argument != "--bench") {
         return;
     }
-    runtime.block_on(measure());
+    let processors = Processors::of_this_process();
+    runtime.block_on(measure(processors));
+    if processors == Processors::All {
+        Processors::again_on_one();
+    }
 }
 
 /// `DIRECTORY ADDRESS`: answers every request with its body.
@@ -108,6 +161,14 @@ fn start_webhook(directory: &Path) -> Server {
         .spawn()
         .unwrap();
     Server { child, address }
+}
+
+/// The program that `PEER` names: another operator's webhook, which asks no Kubernetes either.
+fn start_peer(directory: &Path) -> Option<Server> {
+    let program = std::env::var_os("PEER")?;
+    let address = free_address();
+    let child = Command::new(program).arg(directory).arg(address.to_string()).spawn().unwrap();
+    Some(Server { child, address })
 }
 
 fn start_echo(directory: &Path) -> Server {
@@ -225,7 +286,7 @@ fn review(old: &Value, new: &Value) -> Bytes {
     Bytes::from(review.to_string())
 }
 
-async fn measure() {
+async fn measure(processors: Processors) {
     let directory = std::env::temp_dir().join(format!("webhook-bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let client_config = certificate(&directory);
@@ -236,22 +297,31 @@ async fn measure() {
     old["spec"]["numberOfInstances"] = json!(1);
     let update = review(&old, &new);
 
-    println!("| what | bytes | connections | p50 | p99 | a second | memory |");
-    println!("|---|---|---|---|---|---|---|");
-    let (webhook, echo) = (start_webhook(&directory), start_echo(&directory));
-    for connections in [1, 16] {
-        for (what, server, path, body) in [
-            ("TLS echo", &echo, "/echo", &create),
-            ("validate a new manifest", &webhook, "/validate", &create),
-            ("mutate a new manifest", &webhook, "/mutate", &create),
-            ("validate a change, with its plan", &webhook, "/validate", &update),
-        ] {
+    if processors == Processors::All {
+        println!("| what | bytes | processors | connections | p50 | p99 | a second | memory |");
+        println!("|---|---|---|---|---|---|---|---|");
+    }
+    let (webhook, echo, peer) = (start_webhook(&directory), start_echo(&directory), start_peer(&directory));
+    let peers = Bytes::from_static(include_bytes!("peer/review.json"));
+    let mut measured = vec![
+        ("TLS echo", &echo, "/echo", &create),
+        ("validate a new manifest", &webhook, "/validate", &create),
+        ("mutate a new manifest", &webhook, "/mutate", &create),
+        ("validate a change, with its plan", &webhook, "/validate", &update),
+    ];
+    if let Some(peer) = &peer {
+        measured.push(("the peer validates", peer, "/validate-postgresql-cnpg-io-v1-cluster", &peers));
+        measured.push(("the peer mutates", peer, "/mutate-postgresql-cnpg-io-v1-cluster", &peers));
+    }
+    for &connections in processors.connections() {
+        for &(what, server, path, body) in &measured {
             let client = Client { address: server.address, tls: tls.clone() };
             let took = load(&client, path, body, connections).await;
             let at = |part: f64| took[((took.len() - 1) as f64 * part) as usize];
             println!(
-                "| {what} | {} | {connections} | {:.0} µs | {:.0} µs | {:.0} | {} |",
+                "| {what} | {} | {} | {connections} | {:.0} µs | {:.0} µs | {:.0} | {} |",
                 body.len(),
+                processors.label(),
                 at(0.5),
                 at(0.99),
                 took.len() as f64 / MEASURE.as_secs_f64(),

@@ -14,6 +14,8 @@
 mod audit;
 mod client_pod;
 mod cluster;
+mod crowd;
+mod histogram;
 mod images;
 mod installation;
 mod leaks;
@@ -33,6 +35,7 @@ mod writer;
 pub use audit::{AuditLog, Request};
 pub use client_pod::Session;
 pub use cluster::Cluster;
+pub use histogram::Histogram;
 pub use images::{backup_image, image, other_image};
 pub use loophole::Loophole;
 pub use manifest::{Refusal, from_yaml};

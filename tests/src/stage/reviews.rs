@@ -28,9 +28,41 @@ pub struct Verdicts {
 }
 
 impl Verdicts {
+    /// Takes an answer to a manifest of that name.
+    pub(super) fn take<T>(&mut self, name: &str, answer: &kube::Result<T>, took: Duration) {
+        self.took.push(took);
+        match answer {
+            Ok(_) => self.accepted += 1,
+            Err(error) => *self.failed.entry(error.to_string().replace(name, "NAME")).or_default() += 1,
+        }
+    }
+
+    /// Takes what somebody else was told.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.took.extend(other.took);
+        for (said, count) in other.failed {
+            *self.failed.entry(said).or_default() += count;
+        }
+    }
+
     /// How many failed.
     pub fn failures(&self) -> usize {
         self.failed.values().sum()
+    }
+
+    /// What came of it within so many seconds, for people.
+    #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+    pub fn line(&self, seconds: f64) -> String {
+        let count = self.took.len();
+        format!(
+            "{count} reviews in {seconds:.0} s ({:.0}/s), {} failed; median {} ms, 99 % within {} ms, all within {} ms",
+            count as f64 / seconds,
+            self.failures(),
+            self.milliseconds_of(0.5),
+            self.milliseconds_of(0.99),
+            self.milliseconds_of(1.0),
+        )
     }
 
     /// What this share of the answers took at most, in milliseconds.
@@ -79,19 +111,10 @@ impl Reviews {
         self.task.abort();
         tokio::time::sleep(Duration::from_secs(6)).await; // longer than an admission may take
         let verdicts = self.so_far();
-        let count = verdicts.accepted + verdicts.failures();
-        if count == 0 {
+        if verdicts.took.is_empty() {
             return Stop::failed("nothing was asked");
         }
-        #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
-        let rate = count as f64 / took;
-        let line = format!(
-            "{count} reviews in {took:.0} s ({rate:.0}/s), {} failed; median {} ms, 99 % within {} ms, all within {} ms",
-            verdicts.failures(),
-            verdicts.milliseconds_of(0.5),
-            verdicts.milliseconds_of(0.99),
-            verdicts.milliseconds_of(1.0),
-        );
+        let line = verdicts.line(took);
         Ok((verdicts, line))
     }
 }
@@ -118,14 +141,7 @@ async fn ask_on(
             let answer = api.create(&dry, &manifest).await;
             drop(place);
             let mut verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-            verdicts.took.push(asked.elapsed());
-            match answer {
-                Ok(_) => verdicts.accepted += 1,
-                Err(error) => {
-                    let said = error.to_string().replace(&manifest.name_any(), "NAME");
-                    *verdicts.failed.entry(said).or_default() += 1;
-                }
-            }
+            verdicts.take(&manifest.name_any(), &answer, asked.elapsed());
         });
     }
 }

@@ -9,7 +9,7 @@ use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, Po
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
-use super::{SETTLED, Stage, Stop, Told, until};
+use super::{Histogram, SETTLED, Stage, Stop, Told, until};
 
 const NAME: &str = "postgres-operator-webhook";
 const LABELS: &str = "app.kubernetes.io/name=postgres-operator,app.kubernetes.io/component=webhook";
@@ -18,6 +18,13 @@ const CERTIFICATES: &str = "postgres-operator-certs";
 /// What the API server counts of webhooks that did not answer: those that fail open, and those that fail closed.
 const UNANSWERED: &[&str] =
     &["apiserver_admission_webhook_fail_open_count", "error_type=\"calling_webhook_error\""];
+
+/// What the API server calls the time for which it waited for a webhook.
+const WAITED: &str = "apiserver_admission_webhook_admission_duration_seconds";
+
+/// What is asked of a manifest, and under which name.
+const WEBHOOKS: &[(&str, &str)] =
+    &[("mutate", "mutate.postgresql.acid.zalan.do"), ("validate", "validate.postgresql.acid.zalan.do")];
 
 /// The webhook's deployment.
 #[derive(Clone)]
@@ -161,10 +168,7 @@ impl Webhook {
     /// # Errors
     /// When its metrics cannot be read.
     pub async fn unanswered(&self) -> Told<BTreeMap<String, u64>> {
-        let request = http::Request::get("/metrics")
-            .body(Vec::new())
-            .map_err(|error| Stop::Failed(error.to_string()))?;
-        let text = self.client.request_text(request).await?;
+        let text = self.metrics("/metrics").await?;
         let is_about =
             |line: &&str| !line.starts_with('#') && UNANSWERED.iter().any(|name| line.contains(name));
         let counted = text.lines().filter(is_about).filter_map(|line| {
@@ -172,5 +176,37 @@ impl Webhook {
             name.contains("acid.zalan.do").then_some((name.to_owned(), count.parse().ok()?))
         });
         Ok(counted.collect())
+    }
+
+    /// How long the API server waited for each of our webhooks, by its own count.
+    ///
+    /// # Errors
+    /// When its metrics cannot be read.
+    pub async fn waited_for(&self) -> Told<Vec<(&'static str, Histogram)>> {
+        let text = self.metrics("/metrics").await?;
+        let of = |name: &str| Histogram::read(&text, WAITED, &[&format!("name=\"{name}\"")]);
+        Ok(WEBHOOKS.iter().map(|&(verb, name)| (verb, of(name))).collect())
+    }
+
+    /// How long its replicas took for reviews, by their own count: each of them, by its name.
+    ///
+    /// # Errors
+    /// When their metrics cannot be read.
+    pub async fn took(&self) -> Told<BTreeMap<String, Histogram>> {
+        let mut all = BTreeMap::new();
+        for pod in self.pods().await? {
+            let (namespace, name) = (&self.namespace, pod.name_any());
+            let text = self
+                .metrics(&format!("/api/v1/namespaces/{namespace}/pods/{name}:8080/proxy/metrics"))
+                .await?;
+            all.insert(name, Histogram::read(&text, "postgres_operator_webhook_review_seconds", &[]));
+        }
+        Ok(all)
+    }
+
+    async fn metrics(&self, path: &str) -> Told<String> {
+        let request =
+            http::Request::get(path).body(Vec::new()).map_err(|error| Stop::Failed(error.to_string()))?;
+        Ok(self.client.request_text(request).await?)
     }
 }

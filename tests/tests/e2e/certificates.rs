@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use tests::stage::{Stage, Stop, Told, Webhook, until};
 
+use crate::number;
+
 const MANIFEST: &str = include_str!("../../fixtures/e2e/two-members.yaml");
 
 /// What one rotation may take: the kubelet brings a Secret into a pod within about two minutes.
 const ROTATION: Duration = Duration::from_secs(240);
-
-fn number(variable: &str, default: u32) -> u32 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 pub(crate) async fn nobody_is_refused_while_authorities_rotate_and_webhooks_are_replaced(
     stage: &Stage,

@@ -11,6 +11,7 @@ mod admission;
 mod certificates;
 mod clones;
 mod credentials;
+mod crowd;
 mod deletion;
 mod drop_in;
 mod failover;
@@ -49,6 +50,11 @@ macro_rules! story {
     (alone $module:ident::$name:ident) => {
         Story { name: stringify!($name), is_alone: true, play: |stage| Box::pin($module::$name(stage)) }
     };
+}
+
+/// What a variable says that makes a story longer or heavier than `make test` has time for.
+fn number(variable: &str, default: u32) -> u32 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 fn main() -> ExitCode {
@@ -93,6 +99,7 @@ fn main() -> ExitCode {
         story!(drop_in::in_zalandos_installation_our_image_takes_a_cluster_over_and_no_pod_restarts),
         story!(alone certificates::nobody_is_refused_while_authorities_rotate_and_webhooks_are_replaced),
         story!(alone certificates::a_killed_webhook_costs_no_more_than_what_it_was_answering),
+        story!(alone crowd::many_users_at_once_are_all_answered_by_every_replica),
         story!(alone metrics::a_real_prometheus_reads_both_services),
         story!(alone idle::a_settled_cluster_causes_no_request),
         // The last: it judges what all others have caused.
