@@ -1,5 +1,5 @@
 //! The webhook answers whatever is done to it: its certificates and their authority are replaced, its pods too, and
-//! nobody is refused. `E2E_ROTATIONS` says how often (2; `make soak`: 20), `E2E_REVIEWS` how many reviews a second (25;
+//! nobody is refused. `E2E_ROTATIONS` says how often (1; `make soak`: 20), `E2E_REVIEWS` how many reviews a second (25;
 //! `make soak`: 200).
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) async fn nobody_is_refused_while_authorities_rotate_and_webhooks_are_
     let webhook = stage.webhook();
     webhook.until_ready().await?;
     assert!(webhook.replicas().await? >= 2, "one replica alone cannot be replaced unnoticed");
-    let times = number("E2E_ROTATIONS", 2);
+    let times = number("E2E_ROTATIONS", 1);
     under_load(stage, &format!("{times} rotations"), async |webhook| {
         let job = webhook.rotate(times as usize).await?;
         let done =

@@ -1,10 +1,12 @@
 //! A settled cluster costs nothing: the operator asks the API server for nothing, and writes nothing. `E2E_IDLE_SECONDS`
-//! says for how long that is watched (120; `make soak`: 600).
+//! says for how long that is watched (60; `make soak`: 600).
 
 use std::time::Duration;
 
 use kube::api::ObjectMeta;
 use tests::stage::{AuditLog, Request, Stage, Told};
+
+use crate::number;
 
 /// What the last changes may still cause.
 const RIPPLES: Duration = Duration::from_secs(20);
@@ -43,8 +45,7 @@ pub(crate) async fn a_settled_cluster_causes_no_request(stage: &Stage) -> Told {
 }
 
 fn duration() -> Duration {
-    let seconds = std::env::var("E2E_IDLE_SECONDS").ok().and_then(|text| text.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(120))
+    Duration::from_secs(number("E2E_IDLE_SECONDS", 60).into())
 }
 
 /// To renew the lease, and to begin a watch again where it left off.
