@@ -8,15 +8,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use futures::stream;
 use kube::runtime::applier;
-use kube::runtime::controller::Config;
+use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::ObjectRef;
 use shared::config::OperatorConfig;
 use tokio::sync::watch;
 
-use crate::cluster::stores::{Changes, ClusterRef};
-use crate::cluster::{departed, error_policy, reconcile};
+use crate::cluster::stores::{Changes, ClusterRef, Manifest, Present, Store};
+use crate::cluster::{Error, departed, error_policy, reconcile};
 use crate::context::Context;
 
 /// Events of one cluster that come within this time are one look.
@@ -31,19 +30,19 @@ pub async fn run(ctx: Context, changes: Changes, stop: impl Future<Output = ()> 
     let begins = begin_with_shards(ctx.clone(), changes.clone());
     let (stored, metrics) = (manifests.clone(), ctx.metrics.clone());
     let queued = move |cluster: &ClusterRef| {
-        if stored.get(cluster).is_some() {
+        if stored.contains(cluster) {
             metrics.queued(place(cluster));
         }
     };
-    let triggers =
-        changes.into_stream().inspect(queued).take_until(stop).map(Ok::<_, std::convert::Infallible>);
-    let ctx = Arc::new(ctx);
+    let names = changes.into_stream().inspect(queued).map(|cluster| cluster.into_kind_unchecked::<Present>(()));
+    let triggers = names.take_until(stop).map(Ok::<_, std::convert::Infallible>);
+    let (present, ctx) = (ctx.stores.present.clone(), Arc::new(ctx));
     let takedowns = take_down_departed(Arc::clone(&ctx));
     let looks = applier(
-        |manifest, ctx| Box::pin(reconcile(manifest, ctx)),
+        |name, ctx| Box::pin(look(name, ctx)),
         error_policy,
         ctx,
-        manifests,
+        present,
         triggers,
         Config::default().concurrency(concurrency).debounce(DEBOUNCE),
     );
@@ -52,6 +51,14 @@ pub async fn run(ctx: Context, changes: Changes, stop: impl Future<Output = ()> 
         () = all_on_configuration => {}
         () = begins => {}
         () = takedowns => {}
+    }
+}
+
+/// Looks at a cluster as its manifest is now.
+async fn look(name: Arc<Present>, ctx: Arc<Context>) -> Result<Action, Error> {
+    match ctx.stores.manifests.get(&ObjectRef::from_obj(&*name).into_kind_unchecked(())) {
+        Some(manifest) => reconcile(manifest, ctx).await,
+        None => Ok(Action::await_change()), // it went a moment ago
     }
 }
 
@@ -68,9 +75,8 @@ async fn begin_with_shards(ctx: Context, changes: Changes) {
             let is_new = |cluster: &ClusterRef| begins.contains(&ctx.mandate.shard_of(cluster));
             departed::resume(&ctx, is_new);
             begins.iter().for_each(|shard| ctx.mandate.open(*shard));
-            let manifests = ctx.stores.manifests.state();
-            let clusters = manifests.iter().map(|manifest| ClusterRef::from_obj(manifest.as_ref()));
-            clusters.filter(is_new).for_each(|cluster| changes.push(cluster));
+            let clusters = ctx.stores.manifests.names();
+            clusters.into_iter().filter(is_new).for_each(|cluster| changes.push(cluster));
         }
         if held.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -101,13 +107,13 @@ async fn take_down_departed(ctx: Arc<Context>) {
 async fn every_cluster_on(
     mut config: watch::Receiver<Arc<OperatorConfig>>,
     changes: Changes,
-    manifests: kube::runtime::reflector::Store<crate::cluster::stores::Manifest>,
+    manifests: Store<Manifest>,
 ) {
     config.mark_unchanged();
     while config.changed().await.is_ok() {
-        let clusters = manifests.state();
+        let clusters = manifests.names();
         tracing::info!(clusters = clusters.len(), "the configuration changed; looking at every cluster");
-        stream::iter(clusters).for_each(async |manifest| changes.push(ObjectRef::from_obj(&*manifest))).await;
+        clusters.into_iter().for_each(|cluster| changes.push(cluster));
     }
     std::future::pending().await
 }

@@ -116,7 +116,7 @@ pub async fn check_with(client: Client, args: &Adopt) -> Result<Report, AdoptErr
     let mut config = reading.readable;
     config.with_environment(&args.place.overrides());
     let ctx = context(client, config, args).await?;
-    for manifest in ctx.stores.manifests.state() {
+    for manifest in ctx.stores.manifests.all() {
         let place = format!("{}/{}", manifest.namespace().unwrap_or_default(), manifest.name_any());
         let found = look(&manifest, &ctx).await;
         report.clusters.insert(place, found);

@@ -18,7 +18,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DeleteParams, Preconditions};
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -33,6 +33,7 @@ use shared::names::{self, MemberRole};
 use crate::context::Context;
 use crate::events::Reason;
 
+use super::stores::{Clue, Store};
 use super::{Error, finalizer, place, streams};
 
 /// When to look again while pods end; their events come earlier.
@@ -193,7 +194,8 @@ impl<'a> Takedown<'a> {
             self.remove::<Secret>(name).await?;
         }
         let home = format!("{}/{}", self.namespace, self.name);
-        let elsewhere = secrets.state_filter(|secret| {
+        let mut elsewhere = secrets.found_by(Clue::cluster(&self.name));
+        elsewhere.retain(|secret| {
             secret.annotations().get(CLUSTER) == Some(&home)
                 && secret.namespace().as_deref() != Some(self.namespace.as_str())
                 && carries(secret.metadata.labels.as_ref(), &self.selector)
@@ -267,7 +269,8 @@ impl<'a> Takedown<'a> {
             object.meta().namespace.as_deref() == Some(self.namespace.as_str())
                 && selector.iter().all(|(key, value)| object.labels().get(key) == Some(value))
         };
-        store.state().iter().filter(|object| belongs(object)).map(|object| object.name_any()).collect()
+        let found = store.found_by(Clue::cluster(&self.name));
+        found.iter().filter(|object| belongs(object)).map(|object| object.name_any()).collect()
     }
 
     /// Deletes an object; one that is gone already is no error.

@@ -98,7 +98,7 @@ async fn mark(metadata: &ObjectMeta, ctx: &Context) -> Result<(), Error> {
 pub fn resume(ctx: &Context, is_ours: impl Fn(&ClusterRef) -> bool) {
     let stores = &ctx.stores;
     forget_what_another_has_done(ctx, &is_ours);
-    for service in stores.services.state() {
+    for service in stores.services.all() {
         let Some(uid) = service.annotations().get(DELETED) else { continue };
         let here: ClusterRef =
             ObjectRef::new(&service.name_any()).within(&service.namespace().unwrap_or_default());
@@ -145,16 +145,13 @@ fn forget_what_another_has_done(ctx: &Context, is_ours: &impl Fn(&ClusterRef) ->
 
 /// Tells which clusters have no manifest and are left alone.
 fn tell_orphans(ctx: &Context, is_ours: &impl Fn(&ClusterRef) -> bool) {
-    let sets = ctx.stores.stateful_sets.state();
-    let clusters: BTreeSet<String> = sets
-        .iter()
-        .filter(|set| {
-            let here: ClusterRef =
-                ObjectRef::new(&set.name_any()).within(&set.namespace().unwrap_or_default());
-            is_ours(&here) && ctx.stores.manifests.get(&here).is_none() && !ctx.stores.departed.has(&here)
-        })
-        .map(|set| place(set.as_ref()))
-        .collect();
+    let sets = ctx.stores.stateful_sets.names().into_iter();
+    let sets = sets.map(|set| ClusterRef::new(&set.name).within(set.namespace.as_deref().unwrap_or_default()));
+    let is_orphan = |here: &ClusterRef| {
+        is_ours(here) && !ctx.stores.manifests.contains(here) && !ctx.stores.departed.has(here)
+    };
+    let place = |set: ClusterRef| format!("{}/{}", set.namespace.unwrap_or_default(), set.name);
+    let clusters: BTreeSet<String> = sets.filter(is_orphan).map(place).collect();
     ctx.metrics.without_manifest(clusters.len());
     for cluster in clusters {
         let advice = "apply its manifest again, or delete its objects";

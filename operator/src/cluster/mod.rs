@@ -278,7 +278,7 @@ fn next_in_turn(
 }
 
 /// When to try again after an error: soon. The controller's queue keeps one entry per cluster.
-pub fn error_policy(_: Arc<Manifest>, error: &Error, _: Arc<Context>) -> Action {
+pub fn error_policy<K>(_: Arc<K>, error: &Error, _: Arc<Context>) -> Action {
     tracing::warn!(error = told(error), "reconcile failed");
     Action::requeue(RETRY)
 }

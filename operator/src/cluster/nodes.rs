@@ -29,7 +29,7 @@ pub(super) struct Ground {
 
 /// Looks at the nodes, and at the volumes of members that have to move.
 pub(super) async fn look(cluster: &Cluster, pods: &[ObservedPod], ctx: &Context) -> Ground {
-    let nodes: Vec<Arc<Node>> = ctx.stores.nodes.state();
+    let nodes: Vec<Arc<Node>> = ctx.stores.nodes.all().collect();
     let leaving = rollout::leaving(cluster, nodes.iter().map(AsRef::as_ref));
     let mut ground = Ground { leaving, stranded: BTreeSet::new() };
     for pod in pods {

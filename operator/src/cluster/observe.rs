@@ -4,6 +4,7 @@
 //! is asked on one member only, the primary where there is one, because every member tells the same story.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -11,7 +12,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodStatus, PodTemplateSpec, Sec
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::Api;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use shared::annotations::{FINGERPRINT, PATRONI_KEYS, ROLLING_UPDATE_REQUIRED};
 use shared::api::Postgresql;
@@ -31,6 +32,7 @@ use shared::roles::{Origin, RoleName};
 use crate::context::Context;
 use crate::patroni::Address;
 
+use super::stores::Store;
 use super::{Error, credentials, nodes, told, upgrade, volumes};
 
 /// What was seen.
@@ -180,7 +182,7 @@ fn get<K>(store: &Store<K>, namespace: &str, name: &str) -> Option<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    store.get(&ObjectRef::new(name).within(namespace)).map(|object| (*object).clone())
+    store.get(&ObjectRef::new(name).within(namespace)).map(Arc::unwrap_or_clone)
 }
 
 /// The objects of these names that are there.

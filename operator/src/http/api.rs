@@ -12,7 +12,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use http::{Method, StatusCode};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use shared::cluster::{Cluster, References};
 use shared::names::{self, MemberRole};
 use shared::redaction::without_secrets;
 
-use crate::cluster::stores::{Changes, ClusterRef};
+use crate::cluster::stores::{Changes, ClusterRef, Store};
 use crate::cluster::told;
 use crate::context::Context;
 
@@ -132,15 +132,14 @@ impl Ready {
         json!(all)
     }
 
-    /// The manifests that can be read.
-    fn manifests(&self) -> Vec<Postgresql> {
-        let stored = self.ctx.stores.manifests.state();
-        stored.iter().filter_map(|manifest| manifest.0.as_ref().ok().cloned()).collect()
+    /// The manifests that can be read, one after the other.
+    fn manifests(&self) -> impl Iterator<Item = Postgresql> {
+        self.ctx.stores.manifests.all().filter_map(|manifest| Arc::unwrap_or_clone(manifest).0.ok())
     }
 
     fn manifest(&self, place: &Place) -> Result<Postgresql, NotFound> {
         let found = self.ctx.stores.manifests.get(&ObjectRef::new(&place.name).within(&place.namespace));
-        found.and_then(|found| found.0.as_ref().ok().cloned()).ok_or(NotFound("could not find cluster"))
+        found.and_then(|found| Arc::unwrap_or_clone(found).0.ok()).ok_or(NotFound("could not find cluster"))
     }
 
     fn status(&self) -> Value {
@@ -148,7 +147,7 @@ impl Ready {
             (0..self.workers()).map(|worker| (worker, self.waiting_for(worker).len())).collect();
         json!({
             "LastSyncTime": self.ctx.activity.last_look().map_or(0, |at| at.as_second()),
-            "Clusters": self.ctx.stores.manifests.state().len(),
+            "Clusters": self.ctx.stores.manifests.len(),
             "WorkerQueueSize": sizes,
         })
     }

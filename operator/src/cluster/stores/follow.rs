@@ -1,25 +1,26 @@
 //! One watch: its events go into a store, and those that matter become clusters to look at.
 //!
 //! After a relist (start, or a watch that was too old) every object arrives again, and the ones that vanished meanwhile
-//! do not arrive at all; both are told apart by the digests remembered from before.
+//! do not arrive at all; both are told apart by what was kept before.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::any::Any;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::kept::{Clue, Form, Kept, Packer};
+use super::store::{ByName, Store, key, named};
 use super::{Changes, ClusterRef, Manifest};
 
 /// What can be kept in a store.
-pub(super) trait Kept: Clone + Send + Sync + 'static {}
+pub(super) trait Keepable: Clone + Send + Sync + 'static {}
 
-impl<K: Clone + Send + Sync + 'static> Kept for K {}
+impl<K: Clone + Send + Sync + 'static> Keepable for K {}
 
 /// Whose object it is.
 #[derive(Clone)]
@@ -44,25 +45,41 @@ impl Owner {
             Self::Itself => vec![ObjectRef::new(&object.name_any()).within(&namespace)],
             Self::Labelled(label, manifests) => {
                 let Some(own) = named_by(object, label) else { return Vec::new() };
-                if manifests.get(&own).is_some() {
+                if manifests.contains(&own) {
                     return vec![own];
                 }
                 // A Secret may stand in another namespace than its cluster, and says only the cluster's name.
-                refs(&manifests.state_filter(|manifest| manifest.name_any() == own.name))
+                manifests.names().into_iter().filter(|manifest| manifest.name == own.name).collect()
             }
             Self::OnNode(label, pods) => {
-                let here = |pod: &Pod| pod.spec.as_ref()?.node_name.clone();
-                let pods = pods.state_filter(|pod| here(pod).as_deref() == Some(object.name_any().as_str()));
-                pods.iter().filter_map(|pod| named_by(pod.as_ref(), label)).collect()
+                let here = |pod: &Pod| node_of(pod) == Some(object.name_any().as_str());
+                let pods = pods.found_by(Clue::node(&object.name_any()));
+                pods.iter().filter(|pod| here(pod)).filter_map(|pod| named_by(pod.as_ref(), label)).collect()
             }
-            Self::Everyone(manifests) => refs(&manifests.state()),
+            Self::Everyone(manifests) => manifests.names(),
             Self::Namespace(manifests) => {
-                refs(&manifests.state_filter(|manifest| {
-                    manifest.namespace().as_deref().unwrap_or_default() == namespace
-                }))
+                let is_here = |manifest: &ClusterRef| {
+                    manifest.namespace.as_deref().unwrap_or_default() == namespace
+                };
+                manifests.names().into_iter().filter(is_here).collect()
             }
         }
     }
+
+    /// What such an object is found by.
+    fn clues<K: Resource<DynamicType = ()> + 'static>(&self, object: &K) -> [Option<Clue>; 2] {
+        let cluster = match self {
+            Self::Labelled(label, _) => object.labels().get(label).map(|name| Clue::cluster(name)),
+            Self::Itself | Self::Namespace(_) | Self::OnNode(..) | Self::Everyone(_) => None,
+        };
+        let pod = (object as &dyn Any).downcast_ref::<Pod>();
+        [cluster, pod.and_then(node_of).map(Clue::node)]
+    }
+}
+
+/// Where a pod runs.
+fn node_of(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref()
 }
 
 /// The cluster that a label names, in the object's own namespace.
@@ -71,31 +88,50 @@ fn named_by<K: Resource<DynamicType = ()>>(object: &K, label: &str) -> Option<Cl
     Some(ObjectRef::new(name).within(&object.namespace().unwrap_or_default()))
 }
 
-/// The names of these manifests.
-fn refs(manifests: &[Arc<Manifest>]) -> Vec<ClusterRef> {
-    manifests.iter().map(|manifest| ObjectRef::from_obj(manifest.as_ref())).collect()
-}
-
 /// A watch with what it needs.
-pub(super) struct Follow<K: Resource<DynamicType = ()> + Kept> {
+pub(super) struct Follow<K: Resource<DynamicType = ()> + Keepable> {
     trim: fn(&mut K),
     digest: fn(&mut K) -> u64,
     owner: Owner,
     changes: Changes,
-    known: HashMap<ObjectRef<K>, u64>,
-    fresh: HashMap<ObjectRef<K>, u64>,
+    store: Store<K>,
+    filled: watch::Sender<bool>,
+    packer: Packer,
+    fresh: ByName<K>,
     optional: bool,
     departure: Option<Departure<K>>,
+    beside: Option<Beside<K>>,
 }
 
 /// What is told of an object that is gone, as it was last.
 type Departure<K> = Box<dyn Fn(&K) + Send>;
 
-impl<K: Resource<DynamicType = ()> + Kept> Follow<K> {
-    /// `trim` drops what nobody reads, `digest` tells whether the rest has changed.
-    pub(super) fn new(trim: fn(&mut K), digest: fn(&mut K) -> u64, owner: Owner, changes: Changes) -> Self {
-        let (known, fresh) = (HashMap::new(), HashMap::new());
-        Self { trim, digest, owner, changes, known, fresh, optional: false, departure: None }
+/// Who is told of every event when the store has taken it.
+type Beside<K> = Box<dyn FnMut(&Event<K>) + Send>;
+
+impl<K: Resource<DynamicType = ()> + Keepable> Follow<K> {
+    /// `trim` drops what nobody reads, `digest` tells whether the rest has changed, which is kept in this form.
+    pub(super) fn new(
+        form: Form<K>,
+        trim: fn(&mut K),
+        digest: fn(&mut K) -> u64,
+        owner: Owner,
+        changes: Changes,
+    ) -> Self {
+        let (store, filled) = Store::new(form);
+        Self {
+            trim,
+            digest,
+            owner,
+            changes,
+            store,
+            filled,
+            packer: Packer::default(),
+            fresh: ByName::new(),
+            optional: false,
+            departure: None,
+            beside: None,
+        }
     }
 
     /// Tells of every object that goes, before anybody can learn of one that comes after it under its name.
@@ -103,9 +139,19 @@ impl<K: Resource<DynamicType = ()> + Kept> Follow<K> {
         Self { departure: Some(Box::new(tell)), ..self }
     }
 
+    /// Tells of every event, when the store has taken it and before anybody is sent to look at it.
+    pub(super) fn beside(self, tell: impl FnMut(&Event<K>) + Send + 'static) -> Self {
+        Self { beside: Some(Box::new(tell)), ..self }
+    }
+
     /// What is followed need not exist: that it cannot be read is told once.
     pub(super) fn optional(self) -> Self {
         Self { optional: true, ..self }
+    }
+
+    /// Where what is followed is read.
+    pub(super) fn store(&self) -> Store<K> {
+        self.store.clone()
     }
 
     /// Follows the stream in the background, until the set is dropped.
@@ -114,14 +160,13 @@ impl<K: Resource<DynamicType = ()> + Kept> Follow<K> {
         stream: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
         watches: &mut JoinSet<()>,
     ) -> Store<K> {
-        let mut writer = Writer::new(());
-        let store = writer.as_reader();
+        let store = self.store();
         watches.spawn(async move {
             let mut stream = std::pin::pin!(stream);
             let mut told = false;
             while let Some(event) = stream.next().await {
                 match event {
-                    Ok(event) => self.take(event, &mut writer),
+                    Ok(event) => self.take(event),
                     Err(error) if self.optional && told => {
                         tracing::debug!(%error, kind = %K::kind(&()), "a watch was interrupted");
                     }
@@ -136,71 +181,88 @@ impl<K: Resource<DynamicType = ()> + Kept> Follow<K> {
     }
 
     /// Takes an event: store first, so that whoever looks at the cluster sees it.
-    pub(super) fn take(&mut self, mut event: Event<K>, writer: &mut Writer<K>) {
+    pub(super) fn take(&mut self, mut event: Event<K>) {
         if let Some(tell) = &self.departure {
-            self.departed(&event, &writer.as_reader(), tell);
+            self.departed(&event, tell);
         }
         let changed = match &mut event {
             Event::Apply(object) => {
-                let (key, digest) = self.trimmed(object);
-                if self.known.insert(key, digest) == Some(digest) {
-                    Vec::new()
-                } else {
-                    self.owner.of(object)
-                }
+                let (key, kept) = self.kept(object);
+                let digest = kept.digest;
+                let before = self.store.write().insert(key, kept);
+                self.woken(object, before.map(|before| before.digest) == Some(digest))
             }
             Event::Delete(object) => {
                 (self.trim)(object);
-                self.known.remove(&ObjectRef::from_obj(object));
-                self.owner.of(object)
+                self.store.write().remove(&key(&ObjectRef::from_obj(object)));
+                self.woken(object, false)
             }
             Event::Init => {
-                self.fresh.clear();
+                self.fresh = ByName::new();
                 Vec::new()
             }
             Event::InitApply(object) => {
-                let (key, digest) = self.trimmed(object);
-                let same = self.known.get(&key) == Some(&digest);
-                self.fresh.insert(key, digest);
-                if same { Vec::new() } else { self.owner.of(object) }
+                let (key, kept) = self.kept(object);
+                let same = self.store.read().get(&key).is_some_and(|before| before.digest == kept.digest);
+                self.fresh.insert(key, kept);
+                self.woken(object, same)
             }
-            Event::InitDone => self.vanished(&writer.as_reader()),
+            Event::InitDone => {
+                let vanished = self.vanished();
+                *self.store.write() = std::mem::take(&mut self.fresh);
+                self.filled.send_replace(true);
+                vanished
+            }
         };
-        writer.apply_watcher_event(&event);
+        if let Some(tell) = &mut self.beside {
+            tell(&event);
+        }
         for cluster in changed {
             self.changes.push(cluster);
         }
     }
 
     /// Tells of the object that an event takes away: deleted, replaced under its name, or not brought back by a relist.
-    fn departed(&self, event: &Event<K>, store: &Store<K>, tell: &Departure<K>) {
+    fn departed(&self, event: &Event<K>, tell: &Departure<K>) {
         match event {
             Event::Delete(object) => tell(object),
             Event::Apply(object) | Event::InitApply(object) => {
-                let before = store.get(&ObjectRef::from_obj(object));
+                let before = self.store.get(&ObjectRef::from_obj(object));
                 if let Some(before) = before.filter(|before| before.uid() != object.uid()) {
                     tell(&before);
                 }
             }
             Event::InitDone => {
-                let gone = self.known.keys().filter(|key| !self.fresh.contains_key(key));
-                gone.filter_map(|key| store.get(key)).for_each(|object| tell(&object));
+                let gone = self.gone();
+                gone.iter().filter_map(|name| self.store.get(name)).for_each(|object| tell(&object));
             }
             Event::Init => {}
         }
     }
 
-    /// Drops what nobody reads; what identifies the rest.
-    fn trimmed(&self, object: &mut K) -> (ObjectRef<K>, u64) {
+    /// Drops what nobody reads; what is kept of the rest, and where.
+    fn kept(&mut self, object: &mut K) -> (Box<str>, Kept<K>) {
         (self.trim)(object);
-        let digest = (self.digest)(object);
-        (ObjectRef::from_obj(object), digest)
+        let (digest, clues) = ((self.digest)(object), self.owner.clues(object));
+        let kept = self.packer.keep(object, self.store.form(), digest, clues);
+        (key(&ObjectRef::from_obj(object)), kept)
+    }
+
+    /// The owners of an object, unless it is the same as before.
+    fn woken(&self, object: &K, same: bool) -> Vec<ClusterRef> {
+        if same { Vec::new() } else { self.owner.of(object) }
     }
 
     /// The owners of objects that a relist did not bring back.
-    fn vanished(&mut self, store: &Store<K>) -> Vec<ClusterRef> {
-        let before = std::mem::replace(&mut self.known, std::mem::take(&mut self.fresh));
-        let gone = before.keys().filter(|key| !self.known.contains_key(key));
-        gone.filter_map(|key| store.get(key)).flat_map(|object| self.owner.of(object.as_ref())).collect()
+    fn vanished(&self) -> Vec<ClusterRef> {
+        let gone = self.gone();
+        let gone = gone.iter().filter_map(|name| self.store.get(name));
+        gone.flat_map(|object| self.owner.of(object.as_ref())).collect()
+    }
+
+    /// The objects that a relist did not bring back.
+    fn gone(&self) -> Vec<ObjectRef<K>> {
+        let shelf = self.store.read();
+        shelf.keys().filter(|key| !self.fresh.contains_key(*key)).map(|key| named(key)).collect()
     }
 }

@@ -7,14 +7,16 @@
 //!
 //! ```text
 //!  API server ── watch per kind ──► trim ──► changed in what matters? ──► Changes (a set) ──► controller
-//!                                    └─────► store ◄── observe
+//!                                    └─► pack ─► store ─► unpack ◄── observe
 //! ```
 
 mod changes;
 mod departed;
 mod dropped;
 mod follow;
+mod kept;
 mod role_sources;
+mod store;
 mod told;
 mod trim;
 mod unwatched;
@@ -34,12 +36,13 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::PartialObjectMeta;
+use kube::api::{ObjectMeta, PartialObjectMeta};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt;
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::{self, watcher};
-use kube::{Api, Client, Resource};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -55,7 +58,10 @@ pub use changes::Changes;
 pub use departed::Departed;
 use dropped::Dropped;
 use follow::{Follow, Owner};
+pub(super) use kept::Clue;
+use kept::Form;
 pub use role_sources::{RoleSources, infrastructure_places};
+pub use store::Store;
 use told::Told;
 use unwatched::Asked;
 use written::Written;
@@ -65,6 +71,9 @@ pub type Manifest = DeserializeGuard<Postgresql>;
 
 /// A cluster to look at.
 pub type ClusterRef = ObjectRef<Manifest>;
+
+/// A manifest that is there, by name: what the controller holds of each while it is not looked at.
+pub type Present = PartialObjectMeta<Postgresql>;
 
 /// A store's watch ended for good: the operator is stopping.
 #[derive(Debug, thiserror::Error)]
@@ -116,9 +125,18 @@ impl Scope {
             (Part::Backups, _) => Some(format!("{APPLICATION}={LOGICAL_BACKUP}")),
         });
         selector.push(self.cluster_name_label.clone());
-        watcher::Config::default().labels(&selector.join(","))
+        listing().labels(&selector.join(","))
     }
 }
+
+/// How objects are listed: in pages small enough that what is read at once, of all kinds side by side, is little beside
+/// what is kept.
+fn listing() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
+}
+
+/// How many objects make a page. In its type an object takes some ten times as much memory as when it is kept.
+const PAGE: u32 = 100;
 
 /// Which of a cluster's objects: the label `application` tells its parts apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +152,8 @@ enum Part {
 pub struct Stores {
     /// The manifests, status included.
     pub manifests: Store<Manifest>,
+    /// Their names.
+    pub present: reflector::Store<Present>,
     /// Postgres pods. Patroni's annotation `status` keeps role, state and pending restart, but no positions.
     pub pods: Store<Pod>,
     /// StatefulSets.
@@ -178,12 +198,8 @@ impl Stores {
     pub fn start(client: &Client, scope: &Scope) -> (Self, Changes) {
         let changes = Changes::default();
         let mut watches = JoinSet::new();
-        let manifests = watcher(scope.api(client), watcher::Config::default()).default_backoff();
         let departed = Departed::default();
-        let noted = departed.clone();
-        let manifests = Follow::new(trim::manifest, trim::manifest_digest, Owner::Itself, changes.clone())
-            .on_departure(move |manifest| noted.note(manifest))
-            .spawn(manifests, &mut watches);
+        let (manifests, present) = follow_manifests(scope.api(client), &departed, &changes, &mut watches);
         let role_sources = RoleSources::start(client, scope, &manifests, &changes, &mut watches);
         let mut start = Start {
             client,
@@ -209,6 +225,7 @@ impl Stores {
             service_accounts: start.named(Kind::ServiceAccount, &scope.service_account),
             role_bindings: start.named(Kind::RoleBinding, &scope.role_binding),
             manifests: manifests.clone(),
+            present,
             role_sources,
             departed,
             changes: changes.clone(),
@@ -239,7 +256,7 @@ impl Stores {
             self.service_accounts.wait_until_ready(),
             self.role_bindings.wait_until_ready(),
         );
-        ready.map_err(|_| StoreGone)?;
+        ready?;
         self.role_sources.wait_a_little().await;
         Ok(())
     }
@@ -310,6 +327,38 @@ impl Stores {
     }
 }
 
+/// Watches the manifests.
+fn follow_manifests(
+    api: Api<Manifest>,
+    departed: &Departed,
+    changes: &Changes,
+    watches: &mut JoinSet<()>,
+) -> (Store<Manifest>, reflector::Store<Present>) {
+    let mut names = Writer::new(());
+    let (present, departed) = (names.as_reader(), departed.clone());
+    let stream = watcher(api, listing()).default_backoff();
+    let store = Follow::new(Form::guarded(), trim::manifest, trim::manifest_digest, Owner::Itself, changes.clone())
+        .on_departure(move |manifest| departed.note(manifest))
+        .beside(move |event| names.apply_watcher_event(&by_name(event)))
+        .spawn(stream, watches);
+    (store, present)
+}
+
+/// The same event, of a name.
+fn by_name(event: &Event<Manifest>) -> Event<Present> {
+    let name = |manifest: &Manifest| {
+        let (name, namespace) = (Some(manifest.name_any()), manifest.namespace());
+        Present { metadata: ObjectMeta { name, namespace, ..ObjectMeta::default() }, ..Present::default() }
+    };
+    match event {
+        Event::Apply(manifest) => Event::Apply(name(manifest)),
+        Event::Delete(manifest) => Event::Delete(name(manifest)),
+        Event::Init => Event::Init,
+        Event::InitApply(manifest) => Event::InitApply(name(manifest)),
+        Event::InitDone => Event::InitDone,
+    }
+}
+
 /// What every watch of child objects is started with.
 struct Start<'a> {
     client: &'a Client,
@@ -324,7 +373,7 @@ impl Start<'_> {
     /// Watches the objects that carry the labels of members.
     fn labelled<K>(&mut self, kind: Option<Kind>, trim: fn(&mut K)) -> Store<K>
     where
-        K: follow::Kept + DeserializeOwned + Debug + Serialize,
+        K: follow::Keepable + DeserializeOwned + Debug + Serialize,
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
         self.part(kind, Part::Members, trim)
@@ -333,7 +382,7 @@ impl Start<'_> {
     /// Watches the objects that carry the labels of a part of the clusters.
     fn part<K>(&mut self, kind: Option<Kind>, part: Part, trim: fn(&mut K)) -> Store<K>
     where
-        K: follow::Kept + DeserializeOwned + Debug + Serialize,
+        K: follow::Keepable + DeserializeOwned + Debug + Serialize,
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
         let owner = Owner::Labelled(self.scope.cluster_name_label.clone(), self.manifests.clone());
@@ -344,17 +393,19 @@ impl Start<'_> {
     /// clusters are looked after without.
     fn nodes(&mut self, pods: &Store<Pod>) -> Store<Node> {
         let owner = Owner::OnNode(self.scope.cluster_name_label.clone(), pods.clone());
-        let stream = watcher(Api::all(self.client.clone()), watcher::Config::default()).default_backoff();
-        Follow::new(trim::node, trim::digest, owner, self.changes.clone()).spawn(stream, self.watches)
+        let stream = watcher(Api::all(self.client.clone()), listing()).default_backoff();
+        // Every look reads all of them.
+        Follow::new(Form::whole(), trim::node, trim::digest, owner, self.changes.clone())
+            .spawn(stream, self.watches)
     }
 
     /// Watches the objects of one name, in all watched namespaces.
     fn named<K>(&mut self, kind: Kind, name: &str) -> Store<K>
     where
-        K: follow::Kept + DeserializeOwned + Debug + Serialize,
+        K: follow::Keepable + DeserializeOwned + Debug + Serialize,
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let config = listing().fields(&format!("metadata.name={name}"));
         self.follow(Some(kind), config, trim::nothing_more, Owner::Namespace(self.manifests.clone()))
     }
 
@@ -368,10 +419,10 @@ impl Start<'_> {
         owner: Owner,
     ) -> Store<K>
     where
-        K: follow::Kept + DeserializeOwned + Debug + Serialize,
+        K: follow::Keepable + DeserializeOwned + Debug + Serialize,
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        let follow = Follow::new(trim, trim::digest, owner, self.changes.clone());
+        let follow = Follow::new(Form::json(), trim, trim::digest, owner, self.changes.clone());
         let api = self.scope.api(self.client);
         let stream = match (self.scope.rights.way::<K>(), kind) {
             (Way::Watch, _) => watcher(api, config).default_backoff().boxed(),

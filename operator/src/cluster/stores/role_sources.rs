@@ -12,7 +12,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, ResourceExt};
 use shared::api::PostgresTeam;
@@ -21,6 +21,8 @@ use shared::roles::team::Directory;
 use tokio::task::JoinSet;
 
 use super::follow::{Follow, Owner};
+use super::kept::Form;
+use super::store::Store;
 use super::{Changes, Manifest, Scope, trim, unwatched};
 use crate::rights::Way;
 
@@ -59,17 +61,17 @@ impl RoleSources {
                 Way::List | Way::Get | Way::Never => unwatched::one(secrets, name.clone()),
             };
             let maps = watcher(Api::namespaced(client.clone(), namespace), config()).default_backoff();
-            let secrets = Follow::new(trim::nothing_more, trim::digest, owner(), changes.clone())
+            let secrets = Follow::new(Form::whole(), trim::nothing_more, trim::digest, owner(), changes.clone())
                 .optional()
                 .spawn(secrets, watches);
-            let maps = Follow::new(trim::nothing_more, trim::digest, owner(), changes.clone())
+            let maps = Follow::new(Form::whole(), trim::nothing_more, trim::digest, owner(), changes.clone())
                 .optional()
                 .spawn(maps, watches);
             infrastructure.insert((namespace.clone(), name.clone()), (secrets, maps));
         }
         let teams = scope.teams.then(|| {
             let teams = watcher(scope.api(client), watcher::Config::default()).default_backoff();
-            Follow::<Team>::new(trim::nothing_more, trim::written, owner(), changes.clone())
+            Follow::<Team>::new(Form::whole(), trim::nothing_more, trim::written, owner(), changes.clone())
                 .optional()
                 .spawn(teams, watches)
         });
@@ -110,7 +112,7 @@ impl RoleSources {
     pub(crate) fn directory(&self) -> Option<Readable> {
         let teams = self.teams.as_ref()?;
         teams.wait_until_ready().now_or_never()?.ok()?;
-        let all: Vec<Arc<Team>> = teams.state();
+        let all: Vec<Arc<Team>> = teams.all().collect();
         let specs = all.iter().filter_map(|team| team.0.as_ref().ok()).map(|team| &team.spec);
         let unreadable = all.iter().filter(|team| team.0.is_err());
         let place =

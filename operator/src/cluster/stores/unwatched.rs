@@ -13,14 +13,14 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use kube::api::ListParams;
 use kube::core::NamespaceResourceScope;
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use shared::plan::{Kind, ObjectName};
 
-use super::follow::{Follow, Kept};
+use super::follow::{Follow, Keepable};
+use super::store::Store;
 
 /// How often what may be listed only is listed.
 const LIST_EVERY: Duration = Duration::from_secs(10);
@@ -94,14 +94,13 @@ impl Asked {
     /// A store that is filled by asking.
     pub(super) fn store<K>(&mut self, kind: Kind, mut follow: Follow<K>) -> Store<K>
     where
-        K: Kept + Debug + DeserializeOwned,
+        K: Keepable + Debug + DeserializeOwned,
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        let mut writer = Writer::new(());
-        let store = writer.as_reader();
-        follow.take(Event::Init, &mut writer);
-        follow.take(Event::InitDone, &mut writer);
-        self.kinds.insert(kind, Arc::new(Shelf { filled: Mutex::new((follow, writer)) }));
+        let store = follow.store();
+        follow.take(Event::Init);
+        follow.take(Event::InitDone);
+        self.kinds.insert(kind, Arc::new(Shelf { filled: Mutex::new(follow) }));
         store
     }
 
@@ -126,13 +125,13 @@ trait Ask: Send + Sync {
     fn ask<'a>(&'a self, client: &'a Client, name: &'a ObjectName) -> BoxFuture<'a, ()>;
 }
 
-struct Shelf<K: Resource<DynamicType = ()> + Kept> {
-    filled: Mutex<(Follow<K>, Writer<K>)>,
+struct Shelf<K: Resource<DynamicType = ()> + Keepable> {
+    filled: Mutex<Follow<K>>,
 }
 
 impl<K> Ask for Shelf<K>
 where
-    K: Kept + Debug + DeserializeOwned,
+    K: Keepable + Debug + DeserializeOwned,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
     fn ask<'a>(&'a self, client: &'a Client, name: &'a ObjectName) -> BoxFuture<'a, ()> {
@@ -142,12 +141,11 @@ where
                 Ok(found) => found,
                 Err(error) => return tracing::warn!(%error, object = %name, "could not ask for an object"),
             };
-            let mut filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
-            let (follow, writer) = &mut *filled;
-            let known = writer.as_reader().get(&ObjectRef::new(&name.name).within(&name.namespace));
+            let mut follow = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = follow.store().get(&ObjectRef::new(&name.name).within(&name.namespace));
             match (found, known) {
-                (Some(object), _) => follow.take(Event::Apply(object), writer),
-                (None, Some(gone)) => follow.take(Event::Delete((*gone).clone()), writer),
+                (Some(object), _) => follow.take(Event::Apply(object)),
+                (None, Some(gone)) => follow.take(Event::Delete((*gone).clone())),
                 (None, None) => {}
             }
         }
