@@ -34,7 +34,8 @@ pub async fn run(ctx: Context, changes: Changes, stop: impl Future<Output = ()> 
             metrics.queued(place(cluster));
         }
     };
-    let names = changes.into_stream().inspect(queued).map(|cluster| cluster.into_kind_unchecked::<Present>(()));
+    let names =
+        changes.into_stream().inspect(queued).map(|cluster| cluster.into_kind_unchecked::<Present>(()));
     let triggers = names.take_until(stop).map(Ok::<_, std::convert::Infallible>);
     let (present, ctx) = (ctx.stores.present.clone(), Arc::new(ctx));
     let takedowns = take_down_departed(Arc::clone(&ctx));

@@ -160,7 +160,9 @@ async fn object(
             return Ok(Some(Applied { stateful_set: None }));
         }
         Kind::StatefulSet => {
-            let answer = stateful_set_as_seen(&apply::<StatefulSet>(difference, ctx).await?);
+            let answered = apply::<StatefulSet>(difference, ctx).await?;
+            let answer = stateful_set_as_seen(&answered);
+            ctx.stores.wrote_set(answered);
             return Ok(Some(Applied { stateful_set: Some(answer) }));
         }
     }

@@ -146,7 +146,8 @@ fn forget_what_another_has_done(ctx: &Context, is_ours: &impl Fn(&ClusterRef) ->
 /// Tells which clusters have no manifest and are left alone.
 fn tell_orphans(ctx: &Context, is_ours: &impl Fn(&ClusterRef) -> bool) {
     let sets = ctx.stores.stateful_sets.names().into_iter();
-    let sets = sets.map(|set| ClusterRef::new(&set.name).within(set.namespace.as_deref().unwrap_or_default()));
+    let sets =
+        sets.map(|set| ClusterRef::new(&set.name).within(set.namespace.as_deref().unwrap_or_default()));
     let is_orphan = |here: &ClusterRef| {
         is_ours(here) && !ctx.stores.manifests.contains(here) && !ctx.stores.departed.has(here)
     };

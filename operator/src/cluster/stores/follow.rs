@@ -58,9 +58,8 @@ impl Owner {
             }
             Self::Everyone(manifests) => manifests.names(),
             Self::Namespace(manifests) => {
-                let is_here = |manifest: &ClusterRef| {
-                    manifest.namespace.as_deref().unwrap_or_default() == namespace
-                };
+                let is_here =
+                    |manifest: &ClusterRef| manifest.namespace.as_deref().unwrap_or_default() == namespace;
                 manifests.names().into_iter().filter(is_here).collect()
             }
         }
@@ -194,6 +193,7 @@ impl<K: Resource<DynamicType = ()> + Keepable> Follow<K> {
             }
             Event::Delete(object) => {
                 (self.trim)(object);
+                self.store.has_come_to(object);
                 self.store.write().remove(&key(&ObjectRef::from_obj(object)));
                 self.woken(object, false)
             }
@@ -243,6 +243,7 @@ impl<K: Resource<DynamicType = ()> + Keepable> Follow<K> {
     /// Drops what nobody reads; what is kept of the rest, and where.
     fn kept(&mut self, object: &mut K) -> (Box<str>, Kept<K>) {
         (self.trim)(object);
+        self.store.has_come_to(object);
         let (digest, clues) = ((self.digest)(object), self.owner.clues(object));
         let kept = self.packer.keep(object, self.store.form(), digest, clues);
         (key(&ObjectRef::from_obj(object)), kept)

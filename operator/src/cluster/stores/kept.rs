@@ -42,7 +42,12 @@ impl<K> Form<K> {
 impl<K: Serialize + DeserializeOwned> Form<K> {
     /// As JSON.
     pub(super) fn json() -> Self {
-        Self { text: Some(TextForm { write: |object| serde_json::to_vec(object), read: |text| serde_json::from_slice(text) }) }
+        Self {
+            text: Some(TextForm {
+                write: |object| serde_json::to_vec(object),
+                read: |text| serde_json::from_slice(text),
+            }),
+        }
     }
 }
 
@@ -181,5 +186,91 @@ impl Packer {
             self.pattern = Some(std::mem::take(&mut self.next).into());
             self.renewed = self.packed;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::apps::v1::StatefulSet;
+    use kube::ResourceExt;
+    use serde_json::{Value, json};
+    use shared::api::Postgresql;
+
+    use super::*;
+
+    const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/golden");
+
+    /// Every manifest among the fixtures.
+    fn manifests() -> Vec<Postgresql> {
+        let files = std::fs::read_dir(format!("{FIXTURES}/manifests")).unwrap();
+        let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        texts.map(|text| serde_saphyr::from_str(&text).unwrap()).collect()
+    }
+
+    /// A StatefulSet of a real cluster, as one of the cluster of that number.
+    fn stateful_set(number: usize) -> StatefulSet {
+        let text = std::fs::read_to_string(format!("{FIXTURES}/objects/default/minimal.yaml")).unwrap();
+        let text = text.replace("acid-minimal", &format!("acid-{number}"));
+        let documents = serde_saphyr::from_multiple::<Value>(&text).unwrap();
+        let mut set = documents.into_iter().find(|object| object["kind"] == "StatefulSet").unwrap();
+        set["metadata"]["uid"] = json!(format!("{:032x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        set["metadata"]["resourceVersion"] = json!((number * 7919).to_string());
+        serde_json::from_value(set).unwrap()
+    }
+
+    fn keep<K: Clone>(packer: &mut Packer, object: &K, form: &Form<K>) -> Kept<K> {
+        packer.keep(object, form, 0, [None, None])
+    }
+
+    fn weight<K>(kept: &Kept<K>) -> usize {
+        match &kept.body {
+            Body::Text(text) | Body::Packed(text, _) => text.len(),
+            Body::Whole(_) => panic!("it is no text"),
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_the_same_after_it_was_kept_whatever_came_before_it() {
+        let (form, mut packer) = (Form::guarded(), Packer::default());
+        // Three times over: as text, beside the first pattern, and beside a later one.
+        for manifest in std::iter::repeat_n(manifests(), 3).flatten() {
+            let kept = keep(&mut packer, &DeserializeGuard(Ok(manifest.clone())), &form);
+            assert_eq!(kept.object(&form).unwrap().0.as_ref().unwrap(), &manifest);
+        }
+        assert!(packer.pattern.is_some());
+    }
+
+    #[test]
+    fn a_manifest_that_cannot_be_read_keeps_its_name_and_the_reason() {
+        let (form, mut packer) = (Form::<DeserializeGuard<Postgresql>>::guarded(), Packer::default());
+        let metadata = ObjectMeta { name: Some("broken".into()), ..ObjectMeta::default() };
+        let object = DeserializeGuard(Err(InvalidObject { error: "no spec".into(), metadata }));
+        let found = keep(&mut packer, &object, &form).object(&form).unwrap();
+        assert_eq!(
+            (found.name_any(), found.0.as_ref().unwrap_err().error.as_str()),
+            ("broken".into(), "no spec")
+        );
+    }
+
+    #[test]
+    fn the_objects_of_many_clusters_weigh_a_tenth_of_their_text() {
+        let (form, mut packer) = (Form::json(), Packer::default());
+        let sets: Vec<StatefulSet> = (0..200).map(stateful_set).collect();
+        let kept: Vec<Kept<StatefulSet>> = sets.iter().map(|set| keep(&mut packer, set, &form)).collect();
+        for (set, kept) in sets.iter().zip(&kept) {
+            assert_eq!(&*kept.object(&form).unwrap(), set);
+        }
+        let text: usize = sets.iter().map(|set| serde_json::to_vec(set).unwrap().len()).sum();
+        let packed: usize = kept.iter().map(weight).sum();
+        assert!(packed * 10 < text, "{packed} of {text} bytes");
+    }
+
+    #[test]
+    fn an_object_is_found_by_its_cluster_and_a_node_of_that_name_is_another_clue() {
+        let clues = [Some(Clue::cluster("demo")), None];
+        let kept = Packer::default().keep(&stateful_set(1), &Form::json(), 0, clues);
+        assert!(kept.has(Clue::cluster("demo")));
+        assert!(!kept.has(Clue::cluster("other")));
+        assert!(!kept.has(Clue::node("demo")));
     }
 }

@@ -16,6 +16,7 @@ mod dropped;
 mod follow;
 mod kept;
 mod role_sources;
+mod scope;
 mod store;
 mod told;
 mod trim;
@@ -23,7 +24,6 @@ mod unwatched;
 mod written;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -49,7 +49,6 @@ use serde_json::Value;
 use shared::api::{Postgresql, PostgresqlStatus};
 use shared::build::build;
 use shared::cluster::Cluster;
-use shared::labels::{APPLICATION, LOGICAL_BACKUP, POOLER};
 use shared::plan::{self, Kind, ObjectName};
 use tokio::task::JoinSet;
 
@@ -61,6 +60,8 @@ use follow::{Follow, Owner};
 pub(super) use kept::Clue;
 use kept::Form;
 pub use role_sources::{RoleSources, infrastructure_places};
+pub use scope::Scope;
+use scope::{Part, listing};
 pub use store::Store;
 use told::Told;
 use unwatched::Asked;
@@ -79,73 +80,6 @@ pub type Present = PartialObjectMeta<Postgresql>;
 #[derive(Debug, thiserror::Error)]
 #[error("a store was dropped before it was filled")]
 pub struct StoreGone;
-
-/// What is watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope {
-    /// One namespace, or all.
-    pub namespace: Option<String>,
-    /// The labels of everything that belongs to some cluster, for example `application: spilo`.
-    pub cluster_labels: BTreeMap<String, String>,
-    /// The label that names the cluster, for example `cluster-name`.
-    pub cluster_name_label: String,
-    /// The pods' service account: it has no labels and is watched by name.
-    pub service_account: String,
-    /// Its role binding, likewise.
-    pub role_binding: String,
-    /// Namespaces and names of the Secrets with infrastructure roles, and of the ConfigMaps beside them.
-    pub infrastructure: BTreeSet<(String, String)>,
-    /// Whether `PostgresTeam` resources are read.
-    pub teams: bool,
-    /// What the operator may do: what may not be watched is read in another way.
-    pub rights: Rights,
-}
-
-impl Scope {
-    /// The API of a kind within the watched namespaces.
-    fn api<K>(&self, client: &Client) -> Api<K>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    {
-        match &self.namespace {
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-            None => Api::all(client.clone()),
-        }
-    }
-
-    /// The objects of one part of the clusters.
-    fn of(&self, part: Part) -> watcher::Config {
-        let own = self.cluster_labels.get(APPLICATION);
-        let others = self.cluster_labels.iter().filter(|(name, _)| *name != APPLICATION);
-        let mut selector: Vec<String> = others.map(|(name, value)| format!("{name}={value}")).collect();
-        selector.extend(match (part, own) {
-            (Part::Members, own) => own.map(|own| format!("{APPLICATION}={own}")),
-            (Part::MembersAndPoolers, own) => own.map(|own| format!("{APPLICATION} in ({own},{POOLER})")),
-            (Part::Poolers, _) => Some(format!("{APPLICATION}={POOLER}")),
-            (Part::Backups, _) => Some(format!("{APPLICATION}={LOGICAL_BACKUP}")),
-        });
-        selector.push(self.cluster_name_label.clone());
-        listing().labels(&selector.join(","))
-    }
-}
-
-/// How objects are listed: in pages small enough that what is read at once, of all kinds side by side, is little beside
-/// what is kept.
-fn listing() -> watcher::Config {
-    watcher::Config::default().page_size(PAGE)
-}
-
-/// How many objects make a page. In its type an object takes some ten times as much memory as when it is kept.
-const PAGE: u32 = 100;
-
-/// Which of a cluster's objects: the label `application` tells its parts apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Members,
-    MembersAndPoolers,
-    Poolers,
-    Backups,
-}
 
 /// The stores. Cheap to clone; the watches end with the last clone.
 #[derive(Clone)]
@@ -276,6 +210,12 @@ impl Stores {
         self.written.note(manifest);
     }
 
+    /// Takes note of what the API server answered to a write of a StatefulSet.
+    pub(super) fn wrote_set(&self, mut set: StatefulSet) {
+        trim::nothing_more(&mut set);
+        self.stateful_sets.foresee(&set);
+    }
+
     /// Takes note that a manifest's status was written.
     pub(super) fn told(&self, uid: &str, now: Timestamp) {
         self.told.note(uid, now);
@@ -337,10 +277,11 @@ fn follow_manifests(
     let mut names = Writer::new(());
     let (present, departed) = (names.as_reader(), departed.clone());
     let stream = watcher(api, listing()).default_backoff();
-    let store = Follow::new(Form::guarded(), trim::manifest, trim::manifest_digest, Owner::Itself, changes.clone())
-        .on_departure(move |manifest| departed.note(manifest))
-        .beside(move |event| names.apply_watcher_event(&by_name(event)))
-        .spawn(stream, watches);
+    let store =
+        Follow::new(Form::guarded(), trim::manifest, trim::manifest_digest, Owner::Itself, changes.clone())
+            .on_departure(move |manifest| departed.note(manifest))
+            .beside(move |event| names.apply_watcher_event(&by_name(event)))
+            .spawn(stream, watches);
     (store, present)
 }
 

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use super::follow::{Follow, Owner};
 use super::kept::Form;
+use super::scope::listing;
 use super::store::Store;
 use super::{Changes, Manifest, Scope, trim, unwatched};
 use crate::rights::Way;
@@ -61,16 +62,17 @@ impl RoleSources {
                 Way::List | Way::Get | Way::Never => unwatched::one(secrets, name.clone()),
             };
             let maps = watcher(Api::namespaced(client.clone(), namespace), config()).default_backoff();
-            let secrets = Follow::new(Form::whole(), trim::nothing_more, trim::digest, owner(), changes.clone())
-                .optional()
-                .spawn(secrets, watches);
+            let secrets =
+                Follow::new(Form::whole(), trim::nothing_more, trim::digest, owner(), changes.clone())
+                    .optional()
+                    .spawn(secrets, watches);
             let maps = Follow::new(Form::whole(), trim::nothing_more, trim::digest, owner(), changes.clone())
                 .optional()
                 .spawn(maps, watches);
             infrastructure.insert((namespace.clone(), name.clone()), (secrets, maps));
         }
         let teams = scope.teams.then(|| {
-            let teams = watcher(scope.api(client), watcher::Config::default()).default_backoff();
+            let teams = watcher(scope.api(client), listing()).default_backoff();
             Follow::<Team>::new(Form::whole(), trim::nothing_more, trim::written, owner(), changes.clone())
                 .optional()
                 .spawn(teams, watches)

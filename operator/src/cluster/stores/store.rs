@@ -4,13 +4,16 @@
 //! clue; who goes through all of them unpacks them one after the other.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use kube::Resource;
 use kube::runtime::reflector::{Lookup, ObjectRef};
 use tokio::sync::watch;
 
 use super::StoreGone;
-use super::kept::{Clue, Form, Kept};
+use super::kept::{Clue, Form, Kept, Packer};
+use super::written::version;
 
 /// By `namespace/name`.
 pub(super) type ByName<K> = HashMap<Box<str>, Kept<K>>;
@@ -23,7 +26,9 @@ pub struct Store<K> {
 
 struct Inner<K> {
     form: Form<K>,
-    shelf: RwLock<ByName<K>>,
+    /// The latest version that the watch has shown, of whatever object.
+    seen: AtomicU64,
+    objects: RwLock<ByName<K>>,
 }
 
 impl<K> Clone for Store<K> {
@@ -36,7 +41,13 @@ impl<K> Store<K> {
     /// An empty one, and who is to say when it is filled.
     pub(super) fn new(form: Form<K>) -> (Self, watch::Sender<bool>) {
         let (filled, ready) = watch::channel(false);
-        (Self { inner: Arc::new(Inner { form, shelf: RwLock::default() }), ready }, filled)
+        (
+            Self {
+                inner: Arc::new(Inner { form, seen: AtomicU64::new(0), objects: RwLock::default() }),
+                ready,
+            },
+            filled,
+        )
     }
 
     /// Waits until it holds what the API server holds.
@@ -63,11 +74,11 @@ impl<K> Store<K> {
     }
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, ByName<K>> {
-        self.inner.shelf.read().unwrap_or_else(PoisonError::into_inner)
+        self.inner.objects.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn write(&self) -> RwLockWriteGuard<'_, ByName<K>> {
-        self.inner.shelf.write().unwrap_or_else(PoisonError::into_inner)
+        self.inner.objects.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,9 +106,34 @@ impl<K: Lookup<DynamicType = ()>> Store<K> {
     /// What may be meant by a clue; it is to be looked at whether it is.
     pub(in crate::cluster) fn found_by(&self, clue: Clue) -> Vec<Arc<K>> {
         let shelf = self.read();
-        shelf.values().filter(|kept| kept.has(clue)).filter_map(|kept| kept.object(&self.inner.form)).collect()
+        shelf
+            .values()
+            .filter(|kept| kept.has(clue))
+            .filter_map(|kept| kept.object(&self.inner.form))
+            .collect()
     }
 }
+
+impl<K: Resource<DynamicType = ()> + Clone> Store<K> {
+    /// The watch has come as far as this object.
+    pub(super) fn has_come_to(&self, object: &K) {
+        self.inner.seen.fetch_max(version(object).unwrap_or_default(), Ordering::AcqRel);
+    }
+
+    /// Puts an object here as the API server answered to a write of it, until the watch shows it or something newer: a look
+    /// that begins in between would write it once more. What the watch has come past already may be gone by now.
+    pub(super) fn foresee(&self, object: &K) {
+        let Some(version) = version(object) else { return };
+        let kept = Packer::default().keep(object, &self.inner.form, UNSEEN, [None, None]);
+        let mut objects = self.write();
+        if version > self.inner.seen.load(Ordering::Acquire) {
+            objects.insert(key(&ObjectRef::from_obj(object)), kept);
+        }
+    }
+}
+
+/// The digest of what no watch has shown yet: it differs from that of the same object when one does.
+const UNSEEN: u64 = 0;
 
 /// Under which key an object stands.
 pub(super) fn key<K: Lookup>(reference: &ObjectRef<K>) -> Box<str> {

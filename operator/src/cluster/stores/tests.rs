@@ -1,6 +1,6 @@
 //! The watches over a small API server in memory: lists, then a stream of events for as long as a test likes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -175,7 +175,7 @@ async fn a_heartbeat_wakes_nobody_and_a_failover_wakes_the_cluster() {
     let renewed = json!({"leader": "demo-0", "renewTime": "2"});
     server.event("endpoints", "MODIFIED", child("Endpoints", "demo", "20", renewed)).await;
     assert!(settled(&changes).await.is_empty());
-    assert_eq!(stores.endpoints.state()[0].resource_version().as_deref(), Some("20"));
+    assert_eq!(stores.endpoints.all().next().unwrap().resource_version().as_deref(), Some("20"));
     let moved = json!({"leader": "demo-1", "renewTime": "3"});
     server.event("endpoints", "MODIFIED", child("Endpoints", "demo", "21", moved)).await;
     assert_eq!(settled(&changes).await, ["a/demo"]);
@@ -184,9 +184,11 @@ async fn a_heartbeat_wakes_nobody_and_a_failover_wakes_the_cluster() {
 #[tokio::test(start_paused = true)]
 async fn a_deleted_child_wakes_its_cluster_and_leaves_the_store() {
     let (server, stores, changes) = started().await;
+    assert_eq!(stores.pods.found_by(Clue::cluster("demo")).len(), 1);
     server.event("pods", "DELETED", child("Pod", "demo-0", "30", json!({}))).await;
     assert_eq!(settled(&changes).await, ["a/demo"]);
     assert!(stores.pods.is_empty());
+    assert!(stores.pods.found_by(Clue::cluster("demo")).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,8 +212,10 @@ async fn a_manifest_that_cannot_be_decoded_is_kept_as_such_and_stops_nothing() {
     broken["spec"] = json!("not a spec");
     server.event("postgresqls", "ADDED", broken).await;
     assert_eq!(settled(&changes).await, ["b/broken"]);
-    let kept = stores.manifests.find(|manifest| manifest.name_any() == "broken").unwrap();
-    assert!(kept.0.is_err());
+    let broken = ClusterRef::new("broken").within("b");
+    assert!(stores.manifests.get(&broken).unwrap().0.is_err());
+    let present = stores.present.get(&broken.into_kind_unchecked(()));
+    assert!(present.is_some(), "or nobody would look at it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,8 +33,8 @@ impl Written {
     }
 }
 
-/// Resource versions of one object grow; Kubernetes promises it since 1.35 and has always done it. One that is no number
-/// is never behind.
-fn version<K: Resource>(object: &K) -> Option<u64> {
+/// Resource versions of one kind grow; Kubernetes promises it since 1.35 and has always done it. One that is no number is
+/// never behind.
+pub(super) fn version<K: Resource>(object: &K) -> Option<u64> {
     object.resource_version()?.parse().ok()
 }
