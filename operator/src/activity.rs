@@ -182,14 +182,14 @@ impl Activity {
         if let Some(worker) = worker {
             push(record.worker_lines.entry(worker).or_default(), line.clone(), at_most);
         }
+        let line = Line { cluster_name: None, ..line };
         push(&mut record.clusters.entry(cluster.to_owned()).or_default().lines, line, at_most);
     }
 
     /// The last lines about a cluster; `None` where nothing is known of it.
     pub fn lines_of(&self, cluster: &str) -> Option<Vec<Line>> {
         let record = self.record();
-        let lines = record.clusters.get(cluster)?.lines.iter().cloned();
-        Some(lines.map(|line| Line { cluster_name: None, ..line }).collect())
+        Some(record.clusters.get(cluster)?.lines.iter().cloned().collect())
     }
 
     /// The last lines of a worker.

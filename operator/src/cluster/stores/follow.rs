@@ -4,13 +4,14 @@
 //! do not arrive at all; both are told apart by what was kept before.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::kept::{Clue, Form, Kept, Packer};
@@ -87,6 +88,29 @@ fn named_by<K: Resource<DynamicType = ()>>(object: &K, label: &str) -> Option<Cl
     Some(ObjectRef::new(name).within(&object.namespace().unwrap_or_default()))
 }
 
+/// How many kinds are listed at once at the start. More would be no sooner listed and take more memory: what is read of a
+/// list is many times as large as what is kept.
+const LISTS: usize = 4;
+
+/// The watches that run. They end with it.
+pub(super) struct Watches {
+    tasks: JoinSet<()>,
+    lists: Arc<Semaphore>,
+}
+
+impl Default for Watches {
+    fn default() -> Self {
+        Self { tasks: JoinSet::new(), lists: Arc::new(Semaphore::new(LISTS)) }
+    }
+}
+
+impl Watches {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.tasks.len()
+    }
+}
+
 /// A watch with what it needs.
 pub(super) struct Follow<K: Resource<DynamicType = ()> + Keepable> {
     trim: fn(&mut K),
@@ -157,13 +181,17 @@ impl<K: Resource<DynamicType = ()> + Keepable> Follow<K> {
     pub(super) fn spawn(
         mut self,
         stream: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-        watches: &mut JoinSet<()>,
+        watches: &mut Watches,
     ) -> Store<K> {
-        let store = self.store();
-        watches.spawn(async move {
+        let (store, lists) = (self.store(), Arc::clone(&watches.lists));
+        watches.tasks.spawn(async move {
             let mut stream = std::pin::pin!(stream);
             let mut told = false;
+            let mut turn = lists.acquire_owned().await.ok();
             while let Some(event) = stream.next().await {
+                if matches!(event, Ok(Event::InitDone) | Err(_)) {
+                    drop(turn.take()); // what cannot be listed holds up nobody
+                }
                 match event {
                     Ok(event) => self.take(event),
                     Err(error) if self.optional && told => {

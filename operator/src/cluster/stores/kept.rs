@@ -42,12 +42,7 @@ impl<K> Form<K> {
 impl<K: Serialize + DeserializeOwned> Form<K> {
     /// As JSON.
     pub(super) fn json() -> Self {
-        Self {
-            text: Some(TextForm {
-                write: |object| serde_json::to_vec(object),
-                read: |text| serde_json::from_slice(text),
-            }),
-        }
+        Self { text: Some(TextForm { write: |object| serde_json::to_vec(object), read: read_text::<K> }) }
     }
 }
 
@@ -56,6 +51,11 @@ impl<K: Serialize + DeserializeOwned> Form<DeserializeGuard<K>> {
     pub(super) fn guarded() -> Self {
         Self { text: Some(TextForm { write: write_guarded, read: read_guarded::<K> }) }
     }
+}
+
+/// From a string, as the client reads its answers: from bytes, reading each kind would be there twice.
+fn read_text<K: DeserializeOwned>(text: &[u8]) -> serde_json::Result<K> {
+    serde_json::from_str(std::str::from_utf8(text).unwrap_or_default())
 }
 
 /// An object that may be unreadable, as text.
@@ -73,7 +73,7 @@ fn write_guarded<K: Serialize>(object: &DeserializeGuard<K>) -> serde_json::Resu
 }
 
 fn read_guarded<K: DeserializeOwned>(text: &[u8]) -> serde_json::Result<DeserializeGuard<K>> {
-    Ok(DeserializeGuard(match serde_json::from_slice::<Guarded<K, ObjectMeta>>(text)? {
+    Ok(DeserializeGuard(match read_text::<Guarded<K, ObjectMeta>>(text)? {
         Guarded::Readable(object) => Ok(object),
         Guarded::Unreadable { error, metadata } => Err(InvalidObject { error, metadata }),
     }))

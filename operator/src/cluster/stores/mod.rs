@@ -50,13 +50,12 @@ use shared::api::{Postgresql, PostgresqlStatus};
 use shared::build::build;
 use shared::cluster::Cluster;
 use shared::plan::{self, Kind, ObjectName};
-use tokio::task::JoinSet;
 
 use crate::rights::{Rights, Way};
 pub use changes::Changes;
 pub use departed::Departed;
 use dropped::Dropped;
-use follow::{Follow, Owner};
+use follow::{Follow, Owner, Watches};
 pub(super) use kept::Clue;
 use kept::Form;
 pub use role_sources::{RoleSources, infrastructure_places};
@@ -119,7 +118,7 @@ pub struct Stores {
     /// Manifests that went without our finalizer.
     pub departed: Departed,
     changes: Changes,
-    watches: Arc<JoinSet<()>>,
+    watches: Arc<Watches>,
     written: Written,
     told: Told,
     dropped: Dropped,
@@ -131,7 +130,7 @@ impl Stores {
     /// Begins to watch. The stores are empty until [`wait_until_ready`](Self::wait_until_ready).
     pub fn start(client: &Client, scope: &Scope) -> (Self, Changes) {
         let changes = Changes::default();
-        let mut watches = JoinSet::new();
+        let mut watches = Watches::default();
         let departed = Departed::default();
         let (manifests, present) = follow_manifests(scope.api(client), &departed, &changes, &mut watches);
         let role_sources = RoleSources::start(client, scope, &manifests, &changes, &mut watches);
@@ -272,7 +271,7 @@ fn follow_manifests(
     api: Api<Manifest>,
     departed: &Departed,
     changes: &Changes,
-    watches: &mut JoinSet<()>,
+    watches: &mut Watches,
 ) -> (Store<Manifest>, reflector::Store<Present>) {
     let mut names = Writer::new(());
     let (present, departed) = (names.as_reader(), departed.clone());
@@ -306,7 +305,7 @@ struct Start<'a> {
     scope: &'a Scope,
     changes: &'a Changes,
     manifests: &'a Store<Manifest>,
-    watches: &'a mut JoinSet<()>,
+    watches: &'a mut Watches,
     asked: Asked,
 }
 

@@ -18,9 +18,8 @@ use kube::{Api, Client, ResourceExt};
 use shared::api::PostgresTeam;
 use shared::roles::infrastructure::Sources;
 use shared::roles::team::Directory;
-use tokio::task::JoinSet;
 
-use super::follow::{Follow, Owner};
+use super::follow::{Follow, Owner, Watches};
 use super::kept::Form;
 use super::scope::listing;
 use super::store::Store;
@@ -49,7 +48,7 @@ impl RoleSources {
         scope: &Scope,
         manifests: &Store<Manifest>,
         changes: &Changes,
-        watches: &mut JoinSet<()>,
+        watches: &mut Watches,
     ) -> Self {
         let owner = || Owner::Everyone(manifests.clone());
         let mut infrastructure = BTreeMap::new();

@@ -5,7 +5,6 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
-use std::io;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;
@@ -181,26 +180,13 @@ pub(super) fn written<K: Resource>(object: &mut K) -> u64 {
     digest
 }
 
-/// The hash of a value's JSON. Good within one process only.
+/// The hash of a value's JSON. Good within one process only. As text at once: to write each kind into a hasher as well would
+/// be the code of all of them once more.
 fn digest_of(value: &impl Serialize) -> u64 {
-    let mut hashed = Hashed(DefaultHasher::new());
-    // Kubernetes objects came from JSON and go back to it; were one not to, its digest would merely be incomplete.
-    let _ = serde_json::to_writer(&mut hashed, value);
-    hashed.0.finish()
-}
-
-/// A hasher to write to.
-struct Hashed(DefaultHasher);
-
-impl io::Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let mut hasher = DefaultHasher::new();
+    // Kubernetes objects came from JSON and go back to it; were one not to, its digest would merely say nothing.
+    hasher.write(&serde_json::to_vec(value).unwrap_or_default());
+    hasher.finish()
 }
 
 #[cfg(test)]
