@@ -1,6 +1,7 @@
 #!/bin/bash
-# demo.sh: the whole path once, for a person to watch: a manifest that is refused with all its errors, one that is
-# accepted, SQL, and a rolling update under load. Every part is real; what a light mode cannot do is said.
+# demo.sh [--installed]: the whole path once, for a person to watch: a manifest that is refused with all its errors, one
+# that is accepted, SQL, and a rolling update under load. Every part is real; what a light mode cannot do is said. With
+# --installed the services are taken as they are there.
 set -euo pipefail
 # shellcheck source=tests/demo/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -204,8 +205,10 @@ main() {
   started=$(milliseconds)
   cd "$REPOSITORY"
   use_cluster
-  tests/demo/images.sh
-  tests/demo/install.sh
+  if [ "${1:-}" != --installed ]; then
+    tests/demo/images.sh
+    tests/demo/install.sh
+  fi
   clear_namespace
   refuse
   if has_databases; then

@@ -1,7 +1,8 @@
 //! What the documentation says is so: every command block holds commands that exist, every link leads somewhere, and
 //! the refusal that the README shows is what admission says of that manifest.
 //!
-//! The commands themselves are run by other tests: `make test` by `.ci/run`, the local cluster's verbs by its `test.sh`.
+//! The commands themselves are run by other tests: those of README and quick start by the stories of `quick_start.rs` or by
+//! what stands in `tests::document::ELSEWHERE`, the local cluster's verbs by its `test.sh`.
 //! A command that nothing here knows fails the test: then it is added below with what checks it, or not documented.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may be blunt")]
@@ -15,9 +16,11 @@ use serde_json::Value;
 use shared::admission;
 use shared::api::OperatorConfiguration;
 use shared::config::OperatorConfig;
+use tests::document::{self, ELSEWHERE};
 
 /// Programs of others that the documentation calls: we only check the files that they are given.
-const FOREIGN: &[&str] = &["apt-get", "psql", "export", "git", "cd", "kind", "kubectl", "cargo", "helm"];
+const FOREIGN: &[&str] =
+    &["apt-get", "psql", "export", "git", "cd", "kind", "kubectl", "cargo", "helm", "mkdir"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
@@ -40,19 +43,9 @@ fn documents() -> Vec<(String, String)> {
     names.into_iter().map(|name| (name.clone(), read(&name))).collect()
 }
 
-/// The commands of a document: lines of ```console blocks after the prompt, without comments and settings before them.
+/// The commands of a document, as they are typed.
 fn commands(text: &str) -> Vec<String> {
-    let (mut found, mut inside) = (Vec::new(), false);
-    for line in text.lines() {
-        if line.trim_start().starts_with("```") {
-            inside = !inside && line.trim() == "```console";
-        } else if let Some(command) = line.strip_prefix("$ ").or_else(|| line.strip_prefix("# "))
-            && inside
-        {
-            found.push(command.split("  #").next().unwrap().trim().to_owned());
-        }
-    }
-    found
+    document::commands(text, "console").into_iter().map(|command| command.line).collect()
 }
 
 /// Words of a command, without `NAME=value` before it. What is in double quotes is one word.
@@ -136,15 +129,27 @@ fn every_documented_command_exists() {
 }
 
 #[test]
-fn the_readme_names_both_commands_and_ci_runs_its_test_command() {
-    let commands = commands(&read("README.md"));
-    for command in ["make demo", "make test"] {
-        assert!(commands.iter().any(|known| known == command), "README.md has no `{command}`");
+fn what_no_story_types_of_readme_and_quick_start_is_run_where_it_is_said() {
+    let stories = read("tests/tests/e2e/quick_start.rs");
+    for page in ["README.md", "docs/quick-start.md"] {
+        assert!(stories.contains(&format!("= \"{page}\";")), "no story types what {page} says");
     }
-    assert!(
-        read(".ci/run").lines().any(|line| line.trim().starts_with("make test ")),
-        ".ci/run does not run `make test`"
-    );
+    for entry in ELSEWHERE {
+        let commands = commands(&read(entry.page));
+        assert!(
+            commands.iter().any(|known| known == entry.command),
+            "{} has no `{}`",
+            entry.page,
+            entry.command
+        );
+        let is_run = read(entry.file)
+            .lines()
+            .any(|line| !line.trim().starts_with(['#', '/']) && line.contains(entry.says));
+        assert!(is_run, "{} does not run `{}`", entry.file, entry.says);
+    }
+    for command in ["make demo", "make test"] {
+        assert!(document::elsewhere("README.md", command).is_some(), "README.md has no `{command}`");
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod people;
 mod pod_parts;
 mod pooler;
 mod prepared;
+mod quick_start;
 mod repair;
 mod rights;
 mod rolling_update;
@@ -63,6 +64,8 @@ fn main() -> ExitCode {
         story!(admission::every_golden_manifest_and_every_example_is_accepted),
         story!(admission::every_manifest_of_the_catalogue_is_refused_with_its_errors),
         story!(new_cluster::a_new_cluster_of_two_answers_sql_and_streams),
+        story!(quick_start::the_demo_shows_what_the_readme_shows),
+        story!(quick_start::every_command_of_the_quick_start_does_what_the_page_says),
         story!(rolling_update::an_image_in_the_manifest_rolls_the_members_one_by_one),
         story!(held_back::an_image_that_cannot_start_stops_at_the_replica_and_reverting_heals),
         story!(held_back::an_update_waits_for_its_maintenance_window),
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         story!(repair::what_somebody_takes_away_comes_back_within_five_seconds),
         story!(failover::after_the_primary_pod_is_deleted_a_replica_leads_and_the_roles_are_right),
         story!(deletion::a_deleted_cluster_leaves_what_it_should_and_its_name_is_free),
+        story!(alone quick_start::on_a_cluster_of_kind_the_readmes_commands_install_the_services),
         story!(alone rolling_update::an_image_in_the_configuration_rolls_the_members_without_an_operator_restart),
         story!(alone rolling_update::an_operator_killed_in_the_middle_of_a_rolling_update_ends_it_the_same),
         story!(alone nodes::the_primary_leaves_a_cordoned_node_and_its_pod_can_be_evicted),
