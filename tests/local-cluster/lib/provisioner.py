@@ -137,7 +137,7 @@ class Provisioner:
             return
         path = os.path.join(self.folder, f"{metadata['namespace']}-{metadata['name']}-{metadata['uid'][:8]}")
         os.makedirs(path, exist_ok=True)
-        os.chmod(path, 0o777)  # a container of any user writes there
+        os.chmod(path, 0o755)  # as a new file system's root: who is not root needs fsGroup
         place: Object = {"key": "kubernetes.io/hostname", "operator": "Exists"}
         if storage_class.get("parameters", {}).get("pinned") == "true":
             place = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::rights::{Asked, asked};
+
 use super::{Stop, Told};
 
 /// The variable that says where the log is.
@@ -80,6 +82,19 @@ impl AuditLog {
     /// # Errors
     /// When the log cannot be read.
     pub fn requests_of(&self, user: &str) -> Told<Vec<Request>> {
+        Ok(requests_of(&self.text()?, user))
+    }
+
+    /// What the service accounts of a namespace asked for since then, and whether they had the right.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn asked_from(&self, namespace: &str) -> Told<Vec<Asked>> {
+        let is_from = |one: &Asked| one.account.split(':').next() == Some(namespace);
+        Ok(self.text()?.lines().filter_map(asked).filter(is_from).collect())
+    }
+
+    fn text(&self) -> Told<String> {
         let mut file = std::fs::File::open(&self.path)?;
         if file.metadata()?.len() < self.offset {
             return Stop::failed("the audit log was rotated meanwhile");
@@ -87,7 +102,7 @@ impl AuditLog {
         file.seek(SeekFrom::Start(self.offset))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        Ok(requests_of(&String::from_utf8_lossy(&bytes), user))
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 

@@ -8,17 +8,29 @@ use kube::{Client, ResourceExt};
 use super::{Stage, Told};
 
 impl Stage {
-    /// Applies every object of a text. What has no namespace goes with the story, like the namespace itself.
+    /// Applies every object of a text, in this namespace where it names no other. What has no namespace goes with the
+    /// story, like the namespace itself.
     ///
     /// # Errors
     /// When one is refused.
     pub async fn install(&self, yaml: &str) -> Told {
-        for object in serde_saphyr::from_multiple::<DynamicObject>(yaml)? {
+        self.install_objects(serde_saphyr::from_multiple::<DynamicObject>(yaml)?).await
+    }
+
+    /// The same with objects.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub(super) async fn install_objects(&self, objects: Vec<DynamicObject>) -> Told {
+        for object in objects {
             let types = object.types.clone().unwrap_or_default();
             let kind = GroupVersionKind::try_from(&types)?;
             let (resource, capabilities) = discovery::pinned_kind(&self.client(), &kind).await?;
             let api: Api<DynamicObject> = match capabilities.scope {
-                Scope::Namespaced => Api::namespaced_with(self.client(), self.namespace(), &resource),
+                Scope::Namespaced => {
+                    let namespace = object.namespace().unwrap_or_else(|| self.namespace().to_owned());
+                    Api::namespaced_with(self.client(), &namespace, &resource)
+                }
                 Scope::Cluster => Api::all_with(self.client(), &resource),
             };
             let params = PatchParams::apply("e2e").force();
@@ -33,6 +45,8 @@ impl Stage {
 
 async fn remove(client: Client, resource: kube::api::ApiResource, name: String) -> Told {
     let api: Api<DynamicObject> = Api::all_with(client, &resource);
-    api.delete(&name, &DeleteParams::default()).await?;
-    Ok(())
+    match api.delete(&name, &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()), // the story itself took it away
+        deleted => Ok(drop(deleted?)),
+    }
 }

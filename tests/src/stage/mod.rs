@@ -12,6 +12,7 @@
 //! waited for.
 
 mod audit;
+mod beside;
 mod client_pod;
 mod cluster;
 mod crowd;
@@ -34,6 +35,7 @@ mod webhook;
 mod writer;
 
 pub use audit::{AuditLog, Request};
+pub use beside::Beside;
 pub use client_pod::Session;
 pub use cluster::Cluster;
 pub use histogram::Histogram;

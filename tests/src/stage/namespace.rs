@@ -80,7 +80,12 @@ impl Stage {
     }
 
     pub(super) fn manifests(&self) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), &self.namespace, &manifests())
+        self.manifests_in(&self.namespace)
+    }
+
+    /// The manifests of some namespace.
+    pub fn manifests_in(&self, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &manifests())
     }
 
     /// `kubectl apply` of a manifest.
