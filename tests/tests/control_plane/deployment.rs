@@ -26,6 +26,7 @@ pub(crate) const OVERLAYS: &[&str] = &[
     "overlays/light",
     "overlays/local",
     "overlays/namespaced",
+    "overlays/waiting",
 ];
 
 /// A program of this machine, or the one that the local cluster has built.

@@ -30,6 +30,7 @@ const SAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("overlays/namespaced", &["rbac.namespaced=true", "configKubernetes.watched_namespace=databases"]),
+    ("overlays/waiting", &["replicas=0"]),
 ];
 
 /// What kustomize makes and the chart does not, and why.

@@ -53,7 +53,7 @@ pub(crate) async fn in_zalandos_installation_our_image_takes_a_cluster_over_and_
 }
 
 /// Every pod's UID, and how often its containers were started again.
-async fn processes(cluster: &Cluster<'_>) -> Told<BTreeMap<String, i32>> {
+pub(crate) async fn processes(cluster: &Cluster<'_>) -> Told<BTreeMap<String, i32>> {
     let restarts = |pod: &Pod| {
         let containers = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
         containers.into_iter().flatten().map(|container| container.restart_count).sum()

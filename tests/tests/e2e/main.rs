@@ -19,6 +19,7 @@ mod held_back;
 mod idle;
 mod logical_backups;
 mod metrics;
+mod migration;
 mod new_cluster;
 mod nodes;
 mod parameters;
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
         story!(repair::what_somebody_takes_away_comes_back_within_five_seconds),
         story!(failover::after_the_primary_pod_is_deleted_a_replica_leads_and_the_roles_are_right),
         story!(deletion::a_deleted_cluster_leaves_what_it_should_and_its_name_is_free),
+        story!(migration::clusters_move_from_zalandos_installation_to_ours_and_back_as_the_page_says),
         story!(team_namespace::in_a_teams_own_namespace_pods_run_without_root_and_nothing_is_refused),
         story!(alone quick_start::on_a_cluster_of_kind_the_readmes_commands_install_the_services),
         story!(alone rolling_update::an_image_in_the_configuration_rolls_the_members_without_an_operator_restart),
