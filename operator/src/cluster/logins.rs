@@ -32,6 +32,8 @@ pub(super) struct Logins {
     pub(super) passwords: BTreeMap<RoleName, String>,
     /// What is wrong with a Secret, told without its values.
     pub(super) problems: Vec<String>,
+    /// Whether a role waits for its Secret: it was made in this look at the earliest.
+    pub(super) awaited: bool,
     due: Vec<Due>,
 }
 
@@ -51,7 +53,10 @@ pub(super) fn read(cluster: &Cluster, seen: &Seen, ctx: &Context) -> Result<Logi
     let mut logins = Logins::default();
     for role in cluster.roles().roles.iter().filter(|role| role.wants_password) {
         let name = cluster.secret_name(role.name.as_str());
-        let Some(secret) = seen.secrets.get(&name) else { continue };
+        let Some(secret) = seen.secrets.get(&name) else {
+            logins.awaited = true;
+            continue;
+        };
         if let Some(given) = seen.given.get(&role.name) {
             logins.given(role, secret, given);
             continue;

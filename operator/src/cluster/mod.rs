@@ -61,6 +61,8 @@ struct Outcome {
     taken: Option<LastStep>,
     /// The categories of the problems, for the figures.
     categories: Vec<&'static str>,
+    /// Whether a role waits for a Secret that this look has made.
+    secrets_awaited: bool,
 }
 
 impl Outcome {
@@ -188,8 +190,8 @@ async fn keep(manifest: &Postgresql, ctx: &Context) -> Result<Action, Error> {
     outcome.record(taken);
     if next.permits_sql() {
         match provision::database(&cluster, &seen, ctx).await {
-            Ok(Provisioned::Everything { beyond }) => {
-                outcome.remarks = beyond;
+            Ok(Provisioned::Everything { beyond, awaited }) => {
+                (outcome.remarks, outcome.secrets_awaited) = (beyond, awaited);
                 let streams = if streams_known { streams.as_slice() } else { &[] };
                 outcome.refused(streams::run(streams, &cluster, &desired, &seen, ctx).await);
             }

@@ -35,6 +35,8 @@ pub(super) enum Provisioned {
     Everything {
         /// What it grants beyond that, and keeps.
         beyond: Vec<String>,
+        /// Whether a role waits for its Secret.
+        awaited: bool,
     },
     /// Nothing was done: there is no primary yet, or the cluster's databases are none of our business.
     Nothing,
@@ -49,14 +51,18 @@ pub(super) async fn database(cluster: &Cluster, seen: &Seen, ctx: &Context) -> R
         return Ok(Provisioned::Nothing);
     }
     let Some(at) = endpoint(cluster, seen) else { return Ok(Provisioned::Nothing) };
-    let Server { catalog, mut problems, beyond } = server(cluster, seen, &at, ctx).await?;
+    let Server { catalog, mut problems, beyond, awaited } = server(cluster, seen, &at, ctx).await?;
     problems.extend(left_out(cluster.roles(), &catalog));
     let visits = contents::visits(cluster.roles(), &catalog);
     let inside = |name| inside(cluster.roles(), name, &catalog, &at, ctx).boxed();
     let visits: Vec<BoxFuture<'_, Vec<String>>> = visits.iter().map(inside).collect();
     let visited: Vec<Vec<String>> = stream::iter(visits).buffered(AT_ONCE).collect().await;
     problems.extend(visited.into_iter().flatten());
-    if problems.is_empty() { Ok(Provisioned::Everything { beyond }) } else { Err(Error::Provision(problems)) }
+    if problems.is_empty() {
+        Ok(Provisioned::Everything { beyond, awaited })
+    } else {
+        Err(Error::Provision(problems))
+    }
 }
 
 fn failed(act: &'static str) -> impl FnOnce(DatabaseError) -> Error {
@@ -71,6 +77,8 @@ struct Server {
     problems: Vec<String>,
     /// What it grants beyond the manifest, and keeps.
     beyond: Vec<String>,
+    /// Whether a role waits for its Secret.
+    awaited: bool,
 }
 
 /// Makes roles and databases.
@@ -89,6 +97,7 @@ async fn server(cluster: &Cluster, seen: &Seen, at: &Endpoint, ctx: &Context) ->
         if cluster.policy().strict_revocation { (surplus, Vec::new()) } else { (Vec::new(), surplus) };
     statements.extend(revoked.iter().map(Surplus::revoked));
     let failures = run(at, &statements, ctx).await?;
+    let awaited = logins.awaited;
     let written = logins.write(&failures, ctx).await;
     let mut problems: Vec<String> = failures.iter().map(|failure| told(failure)).collect();
     problems.extend(logins.problems);
@@ -97,7 +106,7 @@ async fn server(cluster: &Cluster, seen: &Seen, at: &Endpoint, ctx: &Context) ->
         [] => catalog,
         _ => ctx.database.catalog(at).await.map_err(failed(read))?,
     };
-    Ok(Server { catalog, problems, beyond: kept.iter().map(ToString::to_string).collect() })
+    Ok(Server { catalog, problems, beyond: kept.iter().map(ToString::to_string).collect(), awaited })
 }
 
 /// The roles that nobody asks for any more and that have a Secret of this cluster: they were its users.

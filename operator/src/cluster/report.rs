@@ -25,6 +25,10 @@ use super::{Error, Outcome, place};
 
 /// After an act, whose effect may come without an event.
 const SOON: Duration = Duration::from_secs(1);
+
+/// After a look that made a Secret for a role.
+const AFTER_SECRET: Duration = Duration::from_secs(5);
+
 /// After a problem, at first.
 const AFTER_PROBLEM: Duration = Duration::from_secs(5);
 
@@ -223,6 +227,8 @@ fn next_look(
         return status::pause(status, ctx.now(), AFTER_PROBLEM, longest);
     }
     match step {
+        // Where Secrets may not be watched, no event tells that the one is there which a role waits for.
+        Step::Settled if outcome.secrets_awaited => AFTER_SECRET,
         // A period of a millisecond would be nothing but looks.
         Step::Settled => spread(manifest, config.general.resync_period).max(SOON),
         Step::Wait { until, .. } => {
