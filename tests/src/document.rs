@@ -48,11 +48,13 @@ pub fn missing<'a>(shown: &'a [String], printed: &[String]) -> Option<&'a str> {
         let is_it = |one: &&String| is_like(line, one);
         if line.trim() == ELSE {
             anywhere = true;
-        } else if !(if anywhere { left.find(is_it) } else { left.next().filter(is_it) }).is_some() {
-            return Some(line);
-        } else {
-            anywhere = false;
+            continue;
         }
+        let printed = if anywhere { left.find(is_it) } else { left.next().filter(is_it) };
+        if printed.is_none() {
+            return Some(line);
+        }
+        anywhere = false;
     }
     None
 }

@@ -46,7 +46,8 @@ impl Stage {
 async fn remove(client: Client, resource: kube::api::ApiResource, name: String) -> Told {
     let api: Api<DynamicObject> = Api::all_with(client, &resource);
     match api.delete(&name, &DeleteParams::default()).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()), // the story itself took it away
-        deleted => Ok(drop(deleted?)),
+        Err(kube::Error::Api(status)) if status.is_not_found() => {} // the story itself took it away
+        deleted => drop(deleted?),
     }
+    Ok(())
 }
