@@ -212,7 +212,7 @@ impl Stores {
     /// Takes note of what the API server answered to a write of a StatefulSet.
     pub(super) fn wrote_set(&self, mut set: StatefulSet) {
         trim::nothing_more(&mut set);
-        self.stateful_sets.foresee(&set);
+        self.stateful_sets.foresee(&set, Clue::cluster(&set.name_any())); // it is called as its cluster
     }
 
     /// Takes note that a manifest's status was written.

@@ -122,9 +122,9 @@ impl<K: Resource<DynamicType = ()> + Clone> Store<K> {
 
     /// Puts an object here as the API server answered to a write of it, until the watch shows it or something newer: a look
     /// that begins in between would write it once more. What the watch has come past already may be gone by now.
-    pub(super) fn foresee(&self, object: &K) {
+    pub(super) fn foresee(&self, object: &K, clue: Clue) {
         let Some(version) = version(object) else { return };
-        let kept = Packer::default().keep(object, &self.inner.form, UNSEEN, [None, None]);
+        let kept = Packer::default().keep(object, &self.inner.form, UNSEEN, [Some(clue), None]);
         let mut objects = self.write();
         if version > self.inner.seen.load(Ordering::Acquire) {
             objects.insert(key(&ObjectRef::from_obj(object)), kept);

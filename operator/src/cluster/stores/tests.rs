@@ -245,3 +245,27 @@ async fn a_shared_service_account_wakes_every_cluster_of_its_namespace() {
     server.event("serviceaccounts", "DELETED", account).await;
     assert_eq!(settled(&changes).await, ["a/demo"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_written_stateful_set_is_known_until_the_watch_shows_more_and_never_comes_back_from_the_dead() {
+    let (server, stores, changes) = started().await;
+    let set = |version: &str| {
+        let mut set = child("StatefulSet", "demo", version, json!({}));
+        set["apiVersion"] = json!("apps/v1");
+        set
+    };
+    let written = |version: &str| stores.wrote_set(serde_json::from_value(set(version)).unwrap());
+    let known = || {
+        let found = stores.stateful_sets.get(&ObjectRef::new("demo").within("a"));
+        found.and_then(|set| set.resource_version())
+    };
+    written("20");
+    assert_eq!(known().as_deref(), Some("20"));
+    assert_eq!(stores.stateful_sets.found_by(Clue::cluster("demo")).len(), 1);
+    server.event("statefulsets", "ADDED", set("20")).await;
+    assert_eq!(settled(&changes).await, ["a/demo"], "it is looked at as always");
+    server.event("statefulsets", "DELETED", set("30")).await;
+    assert_eq!(settled(&changes).await, ["a/demo"]);
+    written("25"); // the answer was slower than the watch
+    assert_eq!(known(), None);
+}
