@@ -1,9 +1,10 @@
 //! Secrets that are there before their cluster.
 
+use operator::rights::Rights;
 use serde_json::{Value, json};
 use tests::fake_api::Key;
 
-use crate::world::{World, manifest};
+use crate::world::{Role, World, manifest};
 
 const NAME: &str = "standby.demo.credentials.postgresql.acid.zalan.do";
 /// "chosen", as a Secret has it.
@@ -46,4 +47,20 @@ async fn a_secret_of_another_cluster_or_another_user_is_nobody_s_password() {
         assert!(world.status().to_string().contains("is not this cluster's"), "{}", world.status());
         assert_eq!(world.object("", "secrets", NAME)["metadata"]["labels"], labels);
     }
+}
+
+/// Zalando's roles let an operator read a Secret by its name and not watch any, so that no event tells of one that it has made.
+#[tokio::test(start_paused = true)]
+async fn where_secrets_are_not_watched_a_new_user_is_made_within_seconds() {
+    let mut world = World::empty();
+    let rights = Rights::without([("", "secrets", "list"), ("", "secrets", "watch")]);
+    world.start_as("operator", Role { rights, ..Role::default() });
+    world.apply(manifest(1));
+    world.settle().await;
+    let mut with_a_user = manifest(1);
+    with_a_user["spec"]["users"]["late"] = json!([]);
+    world.apply(with_a_user);
+    world.pass(20).await;
+    let servers = world.servers.lock().unwrap();
+    assert!(servers.catalogs["demo.default.svc"].roles.contains_key(&"late".parse().unwrap()));
 }

@@ -26,6 +26,7 @@ use operator::http::{RestApi, routes};
 use operator::leader::{Candidacy, LEASE, Mandate, Tenure};
 use operator::metrics::Metrics;
 use operator::patroni::Patroni;
+use operator::rights::Rights;
 use operator::rolling::Places;
 use operator::team::{self, Teams};
 use serde_json::Value;
@@ -90,6 +91,8 @@ pub(crate) struct Role {
     pub(crate) shards: Option<u32>,
     /// Whose clusters it looks after.
     pub(crate) controller_id: Option<String>,
+    /// What it may do in Kubernetes.
+    pub(crate) rights: Rights,
 }
 
 /// The configuration of the stories: finalizers, so that deletion is a story, too.
@@ -264,7 +267,7 @@ impl World {
             listener: Arc::new(move |call: &str, when| exec.point(call, when)),
         };
         let run = async move {
-            let (stores, changes) = Stores::start(&client, &scope(&config.borrow().clone()));
+            let (stores, changes) = Stores::start(&client, &scope(&config.borrow().clone(), role.rights));
             stores.wait_until_ready().await.unwrap();
             let waiting = changes.clone();
             let mut ctx = Context {
@@ -357,7 +360,7 @@ async fn tick_for_ever(api: FakeApi, nature: Arc<Mutex<Nature>>) {
 }
 
 /// What an operator with this configuration watches.
-fn scope(config: &OperatorConfig) -> Scope {
+fn scope(config: &OperatorConfig, rights: Rights) -> Scope {
     let kubernetes = &config.kubernetes;
     Scope {
         namespace: None,
@@ -367,6 +370,6 @@ fn scope(config: &OperatorConfig) -> Scope {
         service_account: kubernetes.pod_service_account_name.clone(),
         infrastructure: infrastructure_places(config, OPERATORS),
         teams: false,
-        rights: Default::default(),
+        rights,
     }
 }
