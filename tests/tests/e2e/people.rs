@@ -42,7 +42,14 @@ pub(crate) async fn people_come_and_go_with_their_team_and_stay_while_the_teams_
     until_people_are(&superuser, "ada carol dora grace").await?;
 
     // An operator that has never had an answer, and gets none: it knows nothing of ada and grace, and takes nothing.
-    stage.api::<Pod>().delete("teams-api", &DeleteParams::default()).await?;
+    let pods = stage.api::<Pod>();
+    pods.delete("teams-api", &DeleteParams::default()).await?;
+    // While it ends it still answers, and the new operator would know everybody.
+    until("the Teams API is gone", SETTLED, async || match pods.get_opt("teams-api").await? {
+        None => Ok(()),
+        Some(pod) => Stop::failed(format!("{:?}", pod.metadata.deletion_timestamp)),
+    })
+    .await?;
     stage.operator().kill().await?;
     stage.operator().until_ready().await?;
     apply_team(stage, team(&["dora", "emmy"])).await?;
