@@ -14,7 +14,7 @@ demo: ## from nothing to a PostgreSQL cluster that is updated under load, to wat
 test: ## everything: lints, tests without a cluster, stories on a cluster, the local cluster itself
 	@tests/run
 
-soak: ## what takes too long for `make test`: 20 rotations of certificates under load, rest, 20 installations (docs/soak.md)
+soak: ## what takes too long for `make test`: 20 rotations of certificates under load, 500 users, rest, 20 installations (docs/soak.md)
 	@tests/soak/run
 
 check: ## what needs no cluster: format, lints, tests, licences

@@ -120,6 +120,6 @@ async fn every_cluster_on(
 }
 
 /// `namespace/name`, as figures name a cluster.
-fn place(cluster: &ClusterRef) -> String {
+pub(crate) fn place(cluster: &ClusterRef) -> String {
     format!("{}/{}", cluster.namespace.as_deref().unwrap_or_default(), cluster.name)
 }

@@ -25,6 +25,7 @@ use crate::context::Context;
 use super::delete::{LOOK_AGAIN, Takedown, unprotected};
 use super::stores::{ClusterRef, Manifest};
 use super::{Error, place};
+use crate::controller;
 
 /// Takes down what a manifest that is gone has left behind.
 ///
@@ -145,14 +146,13 @@ fn forget_what_another_has_done(ctx: &Context, is_ours: &impl Fn(&ClusterRef) ->
 
 /// Tells which clusters have no manifest and are left alone.
 fn tell_orphans(ctx: &Context, is_ours: &impl Fn(&ClusterRef) -> bool) {
-    let sets = ctx.stores.stateful_sets.names().into_iter();
-    let sets =
-        sets.map(|set| ClusterRef::new(&set.name).within(set.namespace.as_deref().unwrap_or_default()));
+    // A StatefulSet is called as its cluster.
+    let clusters = ctx.stores.stateful_sets.names().into_iter().map(|set| set.into_kind_unchecked(()));
     let is_orphan = |here: &ClusterRef| {
         is_ours(here) && !ctx.stores.manifests.contains(here) && !ctx.stores.departed.has(here)
     };
-    let place = |set: ClusterRef| format!("{}/{}", set.namespace.unwrap_or_default(), set.name);
-    let clusters: BTreeSet<String> = sets.filter(is_orphan).map(place).collect();
+    let clusters: BTreeSet<String> =
+        clusters.filter(is_orphan).map(|cluster| controller::place(&cluster)).collect();
     ctx.metrics.without_manifest(clusters.len());
     for cluster in clusters {
         let advice = "apply its manifest again, or delete its objects";

@@ -46,9 +46,7 @@ impl Stage {
     /// # Errors
     /// When kustomize or the API server refuses it, or it does not become ready.
     pub async fn install_beside(&self, overlay: &str, controller: &str, patches: &str) -> Told<Beside<'_>> {
-        // The number of the story's namespace, which no other run has.
-        let number = self.namespace().rsplit('-').next().unwrap_or_default();
-        let beside = Beside { stage: self, name: format!("{controller}-{number}") };
+        let beside = Beside { stage: self, name: format!("{controller}-{}", self.number()) };
         let patches = format!("{PATCHES}{patches}")
             .replace("@image@", &image())
             .replace("@controller@", controller)

@@ -1,4 +1,6 @@
 //! A histogram as `/metrics` shows it: what the API server and the webhook themselves say of how long they took.
+//!
+//! The API server speaks an older text format, which the strict reader in `monitoring::exposition` rightly refuses.
 
 use std::collections::BTreeMap;
 

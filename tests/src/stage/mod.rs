@@ -46,7 +46,7 @@ pub use namespace::Stage;
 pub use object_store::ObjectStore;
 pub use operator::Operator;
 pub use playbill::{Story, perform};
-pub use reader::{Reader, Typed};
+pub use reader::{Reader, Typed, repository};
 pub use reviews::{Reviews, Verdicts};
 pub use stop::{Stop, Told};
 pub use until::{SETTLED, SOON, until};

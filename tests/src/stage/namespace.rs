@@ -56,6 +56,11 @@ impl Stage {
         &self.namespace
     }
 
+    /// The number at the end of the namespace's name, which no other run has: for what stands outside of it.
+    pub fn number(&self) -> &str {
+        self.namespace.rsplit('-').next().unwrap_or_default()
+    }
+
     /// The operator that looks after this Kubernetes.
     pub fn operator(&self) -> Operator {
         Operator::of(self.client.clone())

@@ -16,7 +16,7 @@ const PAGE_SECONDS: u32 = 600;
 const PROGRAMS: &str = "target/demo/images/program";
 
 /// The repository, where every command of the handbook is typed.
-pub(super) fn repository() -> PathBuf {
+pub fn repository() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `cargo test -p tests --test e2e`, with parts of names to choose. Settings: `E2E_SIDE_BY_SIDE` (how many at once, 3),
 //! `E2E_KEEP_FAILED` (keep the namespace of a failed story), `E2E_OPERATOR_NAMESPACE`, `E2E_IMAGE`, `E2E_OTHER_IMAGE`,
-//! `E2E_BACKUP_IMAGE`, `E2E_IDLE_SECONDS`, and `LOCAL_CLUSTER_AUDIT_LOG` (where the API server writes its audit log).
+//! `E2E_BACKUP_IMAGE`, `LOCAL_CLUSTER_AUDIT_LOG` (where the API server writes its audit log), and what makes stories longer or
+//! heavier: `E2E_IDLE_SECONDS`, `E2E_ROTATIONS`, `E2E_REVIEWS`, `E2E_USERS`, `E2E_CROWD_SECONDS`.
 
 // Stories are tests: they may be blunt.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]

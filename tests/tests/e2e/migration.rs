@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::api::Api;
 use serde_json::json;
 use tests::document::{Command, commands};
-use tests::stage::{Beside, Cluster, Reader, SETTLED, Stage, Stop, Told, Typed, Writer, until};
+use tests::stage::{Beside, Cluster, Reader, SETTLED, Stage, Stop, Told, Typed, Writer, repository, until};
 
 use crate::drop_in::processes;
 
@@ -34,7 +34,7 @@ const OURS: &str = r#"
 pub(crate) async fn clusters_move_from_zalandos_installation_to_ours_and_back_as_the_page_says(
     stage: &Stage,
 ) -> Told {
-    let theirs = format!("theirs-{}", stage.namespace().rsplit('-').next().unwrap_or_default());
+    let theirs = format!("theirs-{}", stage.number());
     stage.install(&named(INSTALLATION, &theirs)).await?;
     let rights = format!("namespace: {}", stage.namespace());
     stage.install(&named(RIGHTS, &theirs).replace("namespace: default", &rights)).await?;
@@ -104,8 +104,7 @@ struct Page(Vec<Command>);
 
 impl Page {
     fn read() -> Told<Self> {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
-        Ok(Self(commands(&std::fs::read_to_string(format!("{path}{PAGE}"))?, "console")))
+        Ok(Self(commands(&std::fs::read_to_string(repository().join(PAGE))?, "console")))
     }
 
     /// What is typed in a section. The overlay is installed before, by [`Stage::install_beside`].
@@ -130,8 +129,8 @@ fn overlay(command: &Command) -> Option<&str> {
 fn reader<'a>(stage: &'a Stage, theirs: &str, ours: &Beside<'_>) -> Told<Reader<'a>> {
     let (place, ours) = (stage.namespace(), ours.name());
     let dumps = format!("target/e2e/dump-{place}");
-    std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/e2e"))?;
-    let folder = format!("{}/../{dumps}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::create_dir_all(repository().join("target/e2e"))?;
+    let folder = repository().join(&dumps);
     stage.afterwards(async move {
         match std::fs::remove_dir_all(folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()), // it did not come to that

@@ -11,14 +11,10 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
 use tests::document::{Command, commands, elsewhere};
-use tests::stage::{Reader, Stage, Stop, Told, image, other_image};
+use tests::stage::{Reader, Stage, Stop, Told, image, other_image, repository};
 
 const README: &str = "README.md";
 const QUICK_START: &str = "docs/quick-start.md";
-
-fn repository() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
 
 fn page(name: &str, language: &str) -> Told<Vec<Command>> {
     Ok(commands(&fs::read_to_string(repository().join(name))?, language))

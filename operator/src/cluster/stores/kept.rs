@@ -116,6 +116,9 @@ enum Body<K> {
     Packed(Box<[u8]>, Arc<[u8]>),
 }
 
+/// For a look it is then as if the object were not there, which must not happen in silence.
+const UNREADABLE: &str = "what was kept of an object cannot be read";
+
 impl<K> Kept<K> {
     /// Whether it may be what is looked for.
     pub(super) fn has(&self, clue: Clue) -> bool {
@@ -129,12 +132,13 @@ impl<K> Kept<K> {
             Body::Whole(object) => return Some(Arc::clone(object)),
             Body::Text(text) => text,
             Body::Packed(packed, pattern) => {
-                unpacked = decompress_size_prepended_with_dict(packed, pattern).ok()?;
+                let text = decompress_size_prepended_with_dict(packed, pattern);
+                unpacked = text.inspect_err(|error| tracing::error!(%error, "{UNREADABLE}")).ok()?;
                 &unpacked
             }
         };
         let read = form.text.as_ref()?.read;
-        let object = read(text).inspect_err(|error| tracing::error!(%error, "what was kept cannot be read"));
+        let object = read(text).inspect_err(|error| tracing::error!(%error, "{UNREADABLE}"));
         object.ok().map(Arc::new)
     }
 }

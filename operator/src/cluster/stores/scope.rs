@@ -1,7 +1,7 @@
 //! What is watched, and how it is asked for.
 //!
 //! The configuration decides it once; another scope means other watches. Surprising: pages of a list are small, because what
-//! is read of it is in memory ten times as large as what is kept, and at the start all kinds are listed side by side.
+//! is read of it is in memory ten times as large as what is kept, and at the start several kinds are listed side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,8 +61,8 @@ impl Scope {
     }
 }
 
-/// How objects are listed: in pages small enough that what is read at once, of all kinds side by side, is little beside
-/// what is kept.
+/// How objects are listed: in pages small enough that what is read at once, of several kinds side by side, is little
+/// beside what is kept.
 pub(super) fn listing() -> watcher::Config {
     watcher::Config::default().page_size(PAGE)
 }

@@ -120,8 +120,8 @@ impl<K: Resource<DynamicType = ()> + Clone> Store<K> {
         self.inner.seen.fetch_max(version(object).unwrap_or_default(), Ordering::AcqRel);
     }
 
-    /// Puts an object here as the API server answered to a write of it, until the watch shows it or something newer: a look
-    /// that begins in between would write it once more. What the watch has come past already may be gone by now.
+    /// Puts an object here as the API server answered to a write of it, until the watch has its next event of it: a look that
+    /// begins in between would write it once more. What the watch has come past already may be gone by now.
     pub(super) fn foresee(&self, object: &K, clue: Clue) {
         let Some(version) = version(object) else { return };
         let kept = Packer::default().keep(object, &self.inner.form, UNSEEN, [Some(clue), None]);
