@@ -74,12 +74,22 @@ pub fn begun(old: &PostgresqlStatus, cluster: &Cluster, generation: i64, now: Ti
     }
 }
 
-/// How long after a write what may wait is not written.
-const WRITE_PERIOD: Duration = Duration::from_secs(10);
+/// How long after a write what may wait is not written, at least and at most.
+const WRITE_PERIOD: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(1));
 
-/// Until when, after a write, what [may wait](may_wait) is not written.
-pub fn quiet_until(written: Timestamp) -> Timestamp {
-    after(written, WRITE_PERIOD)
+/// Until when, after a status was written, what [may wait](may_wait) is not: for as long again as the work has taken, so
+/// that a slow one costs a status at each doubling. A machine on which a thousand clusters are made at once is the last one
+/// that should write more of them.
+pub fn quiet_until(status: &PostgresqlStatus, written: Timestamp) -> Timestamp {
+    let (shortest, longest) = WRITE_PERIOD;
+    after(written, worked_for(status, written).clamp(shortest, longest))
+}
+
+/// For how long there has been work, or no way on.
+fn worked_for(status: &PostgresqlStatus, now: Timestamp) -> Duration {
+    let since = status.conditions.iter().flatten().filter(|condition| condition.type_ != READY);
+    let elapsed = since.map(|condition| now.duration_since(condition.last_transition_time.0)).max();
+    elapsed.and_then(|elapsed| Duration::try_from(elapsed).ok()).unwrap_or_default()
 }
 
 /// Whether what is new in a status is no more than what the operator waits for, or the words in which a problem is told.
@@ -187,10 +197,7 @@ fn situation(old: &PostgresqlStatus, found: &Findings<'_>) -> Situation {
 ///
 /// Nothing has to be remembered for it: the conditions say since when.
 pub fn pause(status: &PostgresqlStatus, now: Timestamp, shortest: Duration, longest: Duration) -> Duration {
-    let since = status.conditions.iter().flatten().filter(|condition| condition.type_ != READY);
-    let elapsed = since.map(|condition| now.duration_since(condition.last_transition_time.0)).max();
-    let half = elapsed.and_then(|elapsed| Duration::try_from(elapsed).ok()).unwrap_or_default() / 2;
-    half.min(longest).max(shortest)
+    (worked_for(status, now) / 2).min(longest).max(shortest)
 }
 
 /// Whether something stands in the way, other than steps that take their time.
@@ -391,6 +398,17 @@ mod tests {
         let runs = next(&begun, 1, &Step::Settled, &[], late);
         let rests = waiting(WaitReason::Window("Mon:01:00-02:00".to_owned()));
         assert!(!may_wait(&runs, &next(&runs, 1, &rests, &[], late)), "what it rests on");
+    }
+
+    #[test]
+    fn the_longer_a_wait_takes_the_seldomer_it_is_told() {
+        let begun = begun(&PostgresqlStatus::default(), &cluster(), 1, at("2026-01-01T00:00:00Z"));
+        let quiet = |written| quiet_until(&begun, at(written)).to_string();
+        assert_eq!(quiet("2026-01-01T00:00:00Z"), "2026-01-01T00:00:10Z");
+        assert_eq!(quiet("2026-01-01T00:00:30Z"), "2026-01-01T00:01:00Z");
+        assert_eq!(quiet("2026-01-01T09:00:00Z"), "2026-01-01T09:01:00Z");
+        let done = next(&begun, 1, &Step::Settled, &[], "2026-01-01T09:00:00Z");
+        assert_eq!(quiet_until(&done, at("2026-01-01T09:00:00Z")).to_string(), "2026-01-01T09:00:10Z");
     }
 
     #[test]

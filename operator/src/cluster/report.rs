@@ -192,7 +192,7 @@ async fn write<K: Resource<DynamicType = ()>>(
         Ok(written) => {
             ctx.stores.wrote(&written);
             let (uid, kept) = (written.uid().unwrap_or_default(), written.data.get("status"));
-            ctx.stores.told(&uid, ctx.now());
+            ctx.stores.told(&uid, status, ctx.now());
             let (nothing, part) = (Value::Null, patch.get("status"));
             if ctx.stores.dropped(&uid, before, part.unwrap_or(&nothing), kept.unwrap_or(&nothing)) {
                 tracing::warn!("{DROPPED}");

@@ -216,8 +216,8 @@ impl Stores {
     }
 
     /// Takes note that a manifest's status was written.
-    pub(super) fn told(&self, uid: &str, now: Timestamp) {
-        self.told.note(uid, now);
+    pub(super) fn told(&self, uid: &str, written: &PostgresqlStatus, now: Timestamp) {
+        self.told.note(uid, written, now);
     }
 
     /// Until when what may wait in a manifest's status is not written; `None` where it may be now.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use shared::api::PostgresqlStatus;
 use shared::status;
 
 /// Until when, by the manifests' UIDs. Cheap to clone.
@@ -14,10 +15,10 @@ pub(super) struct Told(Arc<Mutex<HashMap<String, Timestamp>>>);
 
 impl Told {
     /// A status was written. What is over for others is forgotten.
-    pub(super) fn note(&self, uid: &str, now: Timestamp) {
+    pub(super) fn note(&self, uid: &str, written: &PostgresqlStatus, now: Timestamp) {
         let mut until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         until.retain(|_, until| *until > now);
-        until.insert(uid.to_owned(), status::quiet_until(now));
+        until.insert(uid.to_owned(), status::quiet_until(written, now));
     }
 
     /// Until when a mere wait is not written; `None` where it may be now.
@@ -36,11 +37,11 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let told = Told::default();
         assert_eq!(told.rests_until("one", at(0)), None);
-        told.note("one", at(0));
+        told.note("one", &PostgresqlStatus::default(), at(0));
         assert_eq!(told.rests_until("one", at(1)), Some(at(10)));
         assert_eq!(told.rests_until("another", at(1)), None);
         assert_eq!(told.rests_until("one", at(10)), None);
-        told.note("another", at(11));
+        told.note("another", &PostgresqlStatus::default(), at(11));
         assert_eq!(told.0.lock().unwrap().len(), 1);
     }
 }
