@@ -10,6 +10,7 @@ mod controllers;
 mod daemon;
 pub mod definitions;
 mod programs;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,6 +25,7 @@ use kube::config::{AuthInfo, Config};
 pub use controllers::Controllers;
 pub(crate) use daemon::Daemon;
 pub use programs::Programs;
+pub use storage::Storage;
 
 /// Who [`ControlPlane::client`] is.
 const ADMINISTRATOR: &str = "admin";
@@ -35,6 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct ControlPlane {
     port: u16,
+    storage_port: u16,
     tokens: BTreeMap<String, String>,
     // In this order: the API server goes first, the files last.
     _api_server: Daemon,
@@ -73,7 +76,8 @@ impl ControlPlane {
             folder.path(),
         )?;
         let api_server = Daemon::start("kube-apiserver", &programs.api_server, &flags, folder.path())?;
-        let mut control_plane = Self { port, tokens, _api_server: api_server, _storage: storage, folder };
+        let mut control_plane =
+            Self { port, storage_port, tokens, _api_server: api_server, _storage: storage, folder };
         control_plane.until_ready().await?;
         Ok(control_plane)
     }
@@ -102,6 +106,14 @@ impl ControlPlane {
         config.accept_invalid_certs = true; // the server has just signed its certificate itself
         config.auth_info = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
         Client::try_from(config)
+    }
+
+    /// Its storage, which asks for no password.
+    ///
+    /// # Errors
+    /// When no client can be made of the address.
+    pub fn storage(&self) -> kube::Result<Storage> {
+        Storage::at(self.storage_port)
     }
 
     /// A kubeconfig of the same rights, for programs; it goes away with the server.

@@ -24,6 +24,13 @@ pub struct Args {
     /// Of a hundred clusters, how many more are made that get stuck: their pods fit on no node.
     #[arg(long, default_value_t = 10)]
     pub stuck: usize,
+    /// Lets the operator make one cluster and copies it in etcd: for many thousands. There are no controllers then, and what a
+    /// new cluster costs and what stuck ones do is not measured.
+    #[arg(long)]
+    pub copied: bool,
+    /// The webhook's program: also measures what it costs to know every manifest.
+    #[arg(long, value_name = "PATH")]
+    pub webhook: Option<PathBuf>,
     /// Seconds at rest for which requests are counted.
     #[arg(long, default_value_t = 600)]
     pub rest: u64,

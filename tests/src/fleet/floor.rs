@@ -45,7 +45,7 @@ pub(super) async fn measure(world: &World, config: &OperatorConfig, args: &Args)
 }
 
 /// The objects of a cluster: those that it shares with all of its namespace, and its own.
-fn objects(manifest: &Postgresql, config: &OperatorConfig) -> Outcome<(Vec<Value>, Vec<Value>)> {
+pub(super) fn objects(manifest: &Postgresql, config: &OperatorConfig) -> Outcome<(Vec<Value>, Vec<Value>)> {
     let cluster = Cluster::resolve(manifest, config, &References::unread())
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let all = plan::rendered(&build(&cluster), "0123456789abcdef");

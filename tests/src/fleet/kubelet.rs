@@ -26,12 +26,14 @@ use crate::simulation::patroni::first_configuration;
 /// How many pods are written about at once.
 const AT_ONCE: usize = 64;
 const CLUSTER: &str = "cluster-name";
+const ROLE: &str = "spilo-role";
+const LEADER: &str = "master";
 
 /// All pods.
 pub(super) struct Kubelet {
     client: Client,
     network: [u8; 2],
-    given: u16,
+    given: usize,
     members: Members,
     ready: Timeline,
     slots: Arc<Semaphore>,
@@ -47,10 +49,7 @@ impl Kubelet {
         ready: Timeline,
         tasks: &mut JoinSet<()>,
     ) -> Outcome<()> {
-        let numbers = network.split_once('.').and_then(|(first, second)| {
-            Some([first.parse().ok().filter(|first| *first == 127)?, second.parse().ok()?])
-        });
-        let network = numbers.ok_or_else(|| format!("{network} is no loopback network such as 127.90"))?;
+        let network = self::network(network)?;
         let mut kubelet = Self {
             client: client.clone(),
             network,
@@ -90,7 +89,8 @@ impl Kubelet {
         if self.running.contains_key(&uid) {
             return;
         }
-        let Some(address) = self.address() else {
+        let before = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()?.parse().ok());
+        let Some(address) = before.or_else(|| self.new_address()) else {
             tracing::warn!("there are no more addresses");
             return;
         };
@@ -100,13 +100,20 @@ impl Kubelet {
             client: self.client.clone(),
         });
         let server = match &member {
-            Some(member) => patroni::serve(member.clone(), address, &mut self.servers).await,
-            None => Ok(tokio::spawn(std::future::ready(())).abort_handle()),
+            Some(member) if before.is_none() || answers(&pod) => {
+                patroni::serve(member.clone(), address, &mut self.servers).await
+            }
+            Some(_) | None => Ok(tokio::spawn(std::future::ready(())).abort_handle()),
         };
         if let Err(error) = &server {
             tracing::warn!(%error, %address, "cannot listen");
         }
         self.running.insert(uid, server.ok());
+        if before.is_some() {
+            resume(&pod, address, member);
+            self.ready.one_more();
+            return;
+        }
         let (client, slots, ready) = (self.client.clone(), Arc::clone(&self.slots), self.ready.clone());
         tokio::spawn(async move {
             let _slot = slots.acquire().await;
@@ -127,13 +134,25 @@ impl Kubelet {
         }
     }
 
-    /// An address that nobody had before. The last number is neither 0 nor 255.
-    fn address(&mut self) -> Option<Ipv4Addr> {
-        let [first, second] = self.network;
-        let (third, last) = (self.given / 254, self.given % 254 + 1);
-        self.given = self.given.checked_add(1)?;
-        Some(Ipv4Addr::new(first, second, u8::try_from(third).ok()?, u8::try_from(last).ok()?))
+    /// An address that nobody had before.
+    fn new_address(&mut self) -> Option<Ipv4Addr> {
+        self.given += 1;
+        address(self.network, self.given - 1)
     }
+}
+
+/// The first two numbers of a loopback network.
+pub(super) fn network(text: &str) -> Outcome<[u8; 2]> {
+    let numbers = text.split_once('.').and_then(|(first, second)| {
+        Some([first.parse().ok().filter(|first| *first == 127)?, second.parse().ok()?])
+    });
+    numbers.ok_or_else(|| format!("{text} is no loopback network such as 127.90").into())
+}
+
+/// One address after the other. The last number is neither 0 nor 255.
+pub(super) fn address([first, second]: [u8; 2], number: usize) -> Option<Ipv4Addr> {
+    let (third, last) = (number / 254, number % 254 + 1);
+    Some(Ipv4Addr::new(first, second, u8::try_from(third).ok()?, u8::try_from(last).ok()?))
 }
 
 /// The cluster of a pod in which Patroni runs.
@@ -146,6 +165,21 @@ fn place(pod: &Pod) -> Option<Place> {
 
 fn pods(client: &Client, pod: &Pod) -> Api<Pod> {
     Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default())
+}
+
+/// Whether this member of a copied cluster answers: the operator asks the first one that has a role, and each that
+/// listens takes an open file, of which few systems allow as many as there may be copies.
+fn answers(pod: &Pod) -> bool {
+    pod.name_any().ends_with("-0")
+}
+
+/// A pod has run before: its member is in its cluster, in the role that it has.
+fn resume(pod: &Pod, address: Ipv4Addr, member: Option<Member>) {
+    let Some(Member { members, place, .. }) = member else { return };
+    members.join(&place, &pod.name_any(), address, first_configuration(&json!(pod)));
+    if pod.labels().get(ROLE).is_some_and(|role| role == LEADER) {
+        members.lead(&place, &pod.name_any());
+    }
 }
 
 /// A pod runs, and its member joins its cluster.
@@ -190,10 +224,10 @@ fn running(pod: &Pod, address: Ipv4Addr) -> Value {
 
 /// The role, where Patroni writes it.
 pub(super) async fn label(client: &Client, place: &Place, pod: &str, leads: bool) -> kube::Result<()> {
-    let role = if leads { "master" } else { "replica" };
+    let role = if leads { LEADER } else { "replica" };
     let state = if leads { "running" } else { "streaming" };
     let status = json!({"role": role, "state": state, "version": "4"}).to_string();
-    let said = json!({"metadata": {"labels": {"spilo-role": role}, "annotations": {"status": status}}});
+    let said = json!({"metadata": {"labels": {ROLE: role}, "annotations": {"status": status}}});
     let pods: Api<Pod> = Api::namespaced(client.clone(), &place.0);
     pods.patch(pod, &PatchParams::default(), &Patch::Merge(said)).await.map(drop)
 }

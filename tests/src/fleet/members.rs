@@ -36,6 +36,13 @@ impl Members {
         cluster.leader.get_or_insert_with(|| name.to_owned()) == name
     }
 
+    /// A member leads that joined before.
+    pub(super) fn lead(&self, place: &Place, name: &str) {
+        if let Some(cluster) = self.all().get_mut(place) {
+            cluster.leader = Some(name.to_owned());
+        }
+    }
+
     /// A member has ended; who leads in its place, where it led.
     pub(super) fn leave(&self, place: &Place, name: &str) -> Option<String> {
         let mut all = self.all();

@@ -16,6 +16,7 @@
 pub mod args;
 mod audit;
 mod changes;
+mod copies;
 mod floor;
 mod kubelet;
 mod load;
@@ -29,6 +30,7 @@ mod run;
 mod timeline;
 mod volumes;
 mod watching;
+mod webhook;
 mod world;
 
 pub use run::run;

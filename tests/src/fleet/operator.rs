@@ -92,17 +92,12 @@ impl Operator {
     /// What it has cost up to now.
     pub(super) fn cost(&self) -> Outcome<Cost> {
         let id = self.process.id().ok_or("the operator has ended")?;
-        let of_process = |file: &str| fs::read_to_string(format!("/proc/{id}/{file}"));
-        cost(&of_process("stat")?, &of_process("status")?)
-            .ok_or_else(|| "the kernel says something else".into())
+        cost_of(id)
     }
 
     /// How many looks at clusters it has taken; `None` while it does not answer.
     pub(super) async fn looks(&self) -> Option<u64> {
-        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
-        connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.ok()?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await.ok()?;
+        let answer = get(self.port, "/metrics").await?;
         let looks = answer.lines().filter(|line| line.starts_with("postgres_operator_reconciles_total{"));
         Some(looks.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
     }
@@ -114,6 +109,21 @@ impl Operator {
         tokio::time::timeout(END, self.process.wait()).await??;
         Ok(())
     }
+}
+
+/// What a process has cost up to now.
+pub(super) fn cost_of(id: u32) -> Outcome<Cost> {
+    let of_process = |file: &str| fs::read_to_string(format!("/proc/{id}/{file}"));
+    cost(&of_process("stat")?, &of_process("status")?).ok_or_else(|| "the kernel says something else".into())
+}
+
+/// What a program on this machine answers, with the lines before it; `None` while it does not.
+pub(super) async fn get(port: u16, path: &str) -> Option<String> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    connection.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.ok()?;
+    Some(answer)
 }
 
 /// `/proc/ID/stat` and `/proc/ID/status`.

@@ -34,6 +34,8 @@ pub struct Report {
     pub restart: Restart,
     /// Changes beside clusters that are stuck.
     pub stuck: Stuck,
+    /// The webhook beside them all.
+    pub webhook: Option<Cost>,
 }
 
 /// The machine, and how busy others kept it.
@@ -163,7 +165,12 @@ impl Report {
             "{} clusters of {} members; {} processors, load {} before and {} after.\n\n| figure | value |\n|---|---|\n",
             self.clusters, self.members, machine.processors, machine.load_before, machine.load_after
         );
-        for (figure, value) in self.of_creation().into_iter().chain(self.of_what_follows()) {
+        let [of_creation, of_stuck] = if self.creation.seconds > 0.0 {
+            [self.of_creation(), self.of_stuck()]
+        } else {
+            [Vec::new(), Vec::new()] // all but one are copies
+        };
+        for (figure, value) in of_creation.into_iter().chain(self.of_what_follows()).chain(of_stuck) {
             let _ = writeln!(text, "| {figure} | {value} |"); // writing into a String does not fail
         }
         text + &self.requests_by_stage()
@@ -218,6 +225,13 @@ impl Report {
                 ),
             ),
             ("memory after the restart", memory(&self.restart.cost)),
+            ("memory at rest", memory(&self.rest.cost)),
+            ("the webhook's memory", self.webhook.as_ref().map_or_else(|| "not measured".to_owned(), memory)),
+        ]
+    }
+
+    fn of_stuck(&self) -> Vec<(&'static str, String)> {
+        vec![
             (
                 "change → observed beside stuck clusters",
                 format!("{}; {} stuck", latency(&self.stuck.changes), self.stuck.clusters),

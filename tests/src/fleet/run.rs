@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shared::api::OperatorConfiguration;
 
 use super::args::Args;
@@ -11,8 +12,10 @@ use super::operator::{Operator, Program, USER};
 use super::report::{Creation, Machine, Report, Rest, Restart, Stuck};
 use super::watching::Watching;
 use super::world::World;
-use super::{Outcome, changes, floor, load};
+use super::{Outcome, changes, copies, floor, load, webhook};
 
+/// Where the operator's words go.
+const LOG: &str = "operator.log";
 /// How long nothing may happen until it is quiet.
 const QUIET: Duration = Duration::from_secs(2);
 /// For how long clusters that get stuck are left alone, at most, before anything is timed beside them.
@@ -33,12 +36,22 @@ pub async fn run(args: &Args) -> Outcome<Report> {
     let configuration = load::configuration(args, port)?;
     let mut report = Report { machine: Machine::now(&path), clusters: args.clusters, ..Report::default() };
     report.members = args.members;
-    eprintln!("the floor: the objects of {} clusters on a control plane of their own", args.clusters);
-    report.floor = {
+    if args.copied {
+        allow_many_listeners(args)?;
+    } else {
+        eprintln!("the floor: the objects of {} clusters on a control plane of their own", args.clusters);
         let world = World::start(args, &configuration).await?;
-        within(floor::measure(&world, &load::read(&configuration)?, args)).await?
+        report.floor = within(floor::measure(&world, &load::read(&configuration)?, args)).await?;
+    }
+    let world = World::start(args, &configuration).await?;
+    std::fs::write(args.output.join(LOG), "")?;
+    let program = Program {
+        path,
+        kubeconfig: world.control_plane.kubeconfig_of(USER)?,
+        port,
+        log: args.output.join(LOG),
     };
-    measure_operator(args, &configuration, &path, port, &mut report).await?;
+    measure_operator(args, &configuration, world, &program, &mut report).await?;
     report.machine.load_after = Machine::load();
     report.write(&args.output)?;
     Ok(report)
@@ -48,39 +61,75 @@ async fn within<T>(stage: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     tokio::time::timeout(PATIENCE, stage).await.map_err(|_| format!("no end after {PATIENCE:?}"))?
 }
 
+/// One member of each cluster listens on an address of its own.
+fn allow_many_listeners(args: &Args) -> Outcome<()> {
+    let wanted = u64::try_from(args.clusters + 1000)?;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
+    raised.map_err(|error| format!("{wanted} open files are needed, one for each cluster: {error}").into())
+}
+
 async fn measure_operator(
     args: &Args,
     configuration: &OperatorConfiguration,
-    path: &std::path::Path,
-    port: u16,
+    mut world: World,
+    program: &Program,
     report: &mut Report,
 ) -> Outcome<()> {
-    let mut world = World::start(args, configuration).await?;
     let watching = Watching::start(&world.client, &mut world.tasks);
-    let log = args.output.join("operator.log");
-    let program = Program {
-        path: path.to_owned(),
-        kubeconfig: world.control_plane.kubeconfig_of(USER)?,
-        port,
-        log: log.clone(),
-    };
-    std::fs::write(&log, "")?;
     let operator = program.start()?;
     until_quiet(&operator, 0).await?;
-    eprintln!("the operator: {} new clusters", args.clusters);
-    report.creation = within(create(&world, &watching, &operator, args)).await?;
+    let operator = if args.copied {
+        within(copy(&mut world, configuration, &watching, operator, args)).await?;
+        eprintln!("an operator beside {} clusters", args.clusters);
+        within(restart(&world, program, args, &mut report.restart)).await?
+    } else {
+        eprintln!("the operator: {} new clusters", args.clusters);
+        report.creation = within(create(&world, &watching, &operator, args)).await?;
+        operator
+    };
     let names = load::names("fleet", args.clusters);
     eprintln!("{} changes", args.changes);
     report.changes = within(changes::measure(&world, &watching, &names, "calm", args)).await?;
     until_quiet(&operator, 1).await?;
     eprintln!("{} s at rest", args.rest);
     report.rest = rest(&world, &operator, args.at_rest()).await?;
+    if let Some(webhook) = &args.webhook {
+        eprintln!("the webhook beside them");
+        report.webhook = Some(webhook::measure(&world, webhook, &args.output).await?);
+    }
+    if args.copied {
+        return operator.stop().await;
+    }
     eprintln!("a restart");
     operator.stop().await?;
-    let operator = within(restart(&world, &program, args, &mut report.restart)).await?;
+    let operator = within(restart(&world, program, args, &mut report.restart)).await?;
     eprintln!("{} stuck clusters, and {} changes beside them", args.stuck_clusters(), args.changes);
     report.stuck = within(get_stuck(&world, &watching, &operator, args)).await?;
     operator.stop().await
+}
+
+/// Has one cluster made, and copies it when the operator and the controllers have ended.
+async fn copy(
+    world: &mut World,
+    configuration: &OperatorConfiguration,
+    watching: &Watching,
+    operator: Operator,
+    args: &Args,
+) -> Outcome<()> {
+    let original = load::names("fleet", 1).into_iter().map(|name| load::manifest(&name, args.members));
+    load::apply(&world.client, original.collect::<Outcome<_>>()?).await?;
+    watching.running.reach(1).await;
+    until_quiet(&operator, 1).await?;
+    operator.stop().await?;
+    world.stop_controllers();
+    eprintln!("{} copies of a cluster", args.clusters - 1);
+    copies::make(world, &load::read(configuration)?, args).await?;
+    watching.until_noticed(args.clusters).await;
+    Ok(())
 }
 
 /// Makes the clusters and waits until all of them say `Running`.

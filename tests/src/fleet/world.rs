@@ -14,7 +14,7 @@ use shared::api::OperatorConfiguration;
 pub(super) struct World {
     // In this order: those who ask go before those who answer.
     pub(super) tasks: JoinSet<()>,
-    _controllers: Controllers,
+    controllers: Option<Controllers>,
     pub(super) control_plane: ControlPlane,
     /// One that may do everything.
     pub(super) client: Client,
@@ -35,6 +35,10 @@ impl World {
         nodes::start(&client).await?;
         volumes::start(&client, &mut tasks).await?;
         Kubelet::start(&client, &args.network, ready.clone(), &mut tasks)?;
-        Ok(Self { tasks, _controllers: controllers, control_plane, client, ready })
+        Ok(Self { tasks, controllers: Some(controllers), control_plane, client, ready })
+    }
+    /// From now on nobody makes pods or gives them nodes.
+    pub(super) fn stop_controllers(&mut self) {
+        self.controllers = None;
     }
 }

@@ -28,3 +28,17 @@ pub(crate) async fn a_small_fleet_is_measured_to_the_end(_: Client) {
     assert_eq!(report.stuck.words.get("Running"), Some(&5), "{:?}", report.stuck.words);
     assert!(plot.contains("5 new clusters"), "{plot}");
 }
+
+pub(crate) async fn an_operator_has_nothing_to_do_beside_copies_of_a_cluster(_: Client) {
+    let folder = std::env::temp_dir().join(format!("copies-{}", std::process::id()));
+    let words = format!(
+        "fleet --copied --clusters 20 --changes 5 --rest 3 --network 127.92 --output {}",
+        folder.display()
+    );
+    let report = tests::fleet::run(&Args::parse_from(words.split(' '))).await.unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+
+    assert_eq!(report.restart.writes, 0, "{:?}", report.restart.requests);
+    assert_eq!(report.requests_at_rest(), 0, "{:?}", report.rest.requests);
+    assert_eq!(report.changes.settled.0.len(), 5);
+}

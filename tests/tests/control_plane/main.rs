@@ -96,6 +96,7 @@ const STORIES: &[(&str, Story)] = stories![
     foresight::a_manifest_that_admission_would_refuse_is_foreseen_in_its_words,
     upstream::what_upstream_shows_as_examples_is_accepted,
     fleet::a_small_fleet_is_measured_to_the_end,
+    fleet::an_operator_has_nothing_to_do_beside_copies_of_a_cluster,
 ];
 
 /// The server's address and credentials in a file, for stories that start programs.
