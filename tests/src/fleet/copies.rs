@@ -1,14 +1,17 @@
 //! Ten thousand clusters without the hour that it takes to make them: one that has come to rest, copied in etcd.
 //!
-//! A copy has its own names, UIDs and addresses and the hashes of its own objects, so that an operator finds nothing to do. Controllers would: the name of a revision of a StatefulSet is made from its contents, so they do not run meanwhile.
+//! A copy has its own names, UIDs, passwords and addresses and the hashes of its own objects, so that an operator finds nothing to do. Controllers would: the name of a revision of a StatefulSet is made from its contents, so they do not run meanwhile.
 
 use std::net::Ipv4Addr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use shared::annotations::{APPLIED, FINGERPRINT};
 use shared::config::OperatorConfig;
 
@@ -117,10 +120,7 @@ impl Original {
     fn copy(&self, number: usize, config: &OperatorConfig) -> Outcome<Vec<(String, Value)>> {
         let name = format!("{}{number:05}", self.name.trim_end_matches('0'));
         let mut parts = vec![(self.name.as_str(), name.clone())];
-        parts.extend(self.uids.iter().map(|uid| {
-            let start = uid.rsplit_once('-').map_or("", |(start, _)| start);
-            (uid.as_str(), format!("{start}-{number:012x}"))
-        }));
+        parts.extend(self.uids.iter().map(|uid| (uid.as_str(), uid_of(&drawn(&name, uid)))));
         let pods = of_copy(&self.free_pod_addresses, number, self.pod_addresses.len());
         let services = of_copy(&self.free_service_addresses, number, self.service_addresses.len());
         let mut wholes: Vec<(&str, String)> = Vec::new();
@@ -129,7 +129,10 @@ impl Original {
         wholes.extend(self.marks.iter().map(String::as_str).zip(marks(&name, self.members, config)?));
         let changes = Changes { parts, wholes };
         let objects = self.objects.iter().map(|(folder, object)| {
-            let object = changes.made_in(object);
+            let mut object = changes.made_in(object);
+            if let Some(password) = object.pointer_mut("/data/password") {
+                *password = json!(BASE64.encode(drawn(&name, &password.to_string())));
+            }
             let text = |pointer: &str| {
                 object.pointer(pointer).and_then(Value::as_str).map(|text| format!("/{text}"))
             };
@@ -144,6 +147,18 @@ impl Original {
 /// Of what all copies share, that of one.
 fn of_copy(all: &[String], number: usize, each: usize) -> impl Iterator<Item = String> {
     all.iter().skip((number - 1) * each).take(each).cloned()
+}
+
+/// What stands for something random: a word of 64 characters.
+fn drawn(cluster: &str, what: &str) -> String {
+    let digest = Sha256::new().chain_update(cluster).chain_update(what).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A word of hexadecimal digits in the form of a UID.
+fn uid_of(word: &str) -> String {
+    let mut digits = word.chars();
+    [8, 4, 4, 4, 12].map(|length| digits.by_ref().take(length).collect::<String>()).join("-")
 }
 
 /// The hashes that a cluster's objects and its pods carry, always in the same order.
@@ -189,6 +204,12 @@ impl Changes<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_drawn_has_the_form_of_a_uid() {
+        assert_eq!(uid_of("0123456789abcdef0123456789abcdef01"), "01234567-89ab-cdef-0123-456789abcdef");
+        assert_ne!(drawn("one", "uid"), drawn("other", "uid"));
+    }
 
     #[test]
     fn a_copy_has_its_own_names_everywhere_and_its_own_addresses() {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,6 +19,7 @@ use super::Outcome;
 pub(super) const USER: &str = "operator";
 /// Its own namespace, and the name of its configuration.
 pub(super) const NAMESPACE: &str = "postgres-operator";
+const DEPLOYMENT: &str = include_str!("../../../deploy/base/operator/deployment.yaml");
 /// Ticks of the kernel's clock in a second: always this many on Linux, where programs can see them.
 const TICKS: f64 = 100.0;
 /// How long it may take to end.
@@ -75,7 +77,7 @@ impl Program {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let process = Command::new(&self.path)
             .env("KUBECONFIG", &self.kubeconfig)
-            .env("POSTGRES_OPERATOR_CONFIGURATION_OBJECT", NAMESPACE)
+            .envs(shipped_environment())
             .env("OPERATOR_NAMESPACE", NAMESPACE)
             .env("POD_NAME", "operator-0")
             .env("LISTEN", format!("127.0.0.1:{}", self.port))
@@ -86,6 +88,14 @@ impl Program {
             .spawn()?;
         Ok(Operator { process, port: self.port })
     }
+}
+
+/// The variables that the shipped Deployment sets, where they are the same in every pod.
+fn shipped_environment() -> impl Iterator<Item = (String, String)> {
+    let deployment: Deployment = serde_saphyr::from_str(DEPLOYMENT).unwrap_or_default();
+    let pod = deployment.spec.and_then(|deployment| deployment.template.spec);
+    let variables = pod.into_iter().flat_map(|pod| pod.containers).flat_map(|container| container.env);
+    variables.flatten().filter_map(|variable| Some((variable.name, variable.value?)))
 }
 
 impl Operator {
@@ -142,6 +152,15 @@ fn cost(stat: &str, status: &str) -> Option<Cost> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_operator_is_started_as_it_is_shipped() {
+        let variables: Vec<String> =
+            shipped_environment().map(|(name, value)| format!("{name}={value}")).collect();
+        let expected =
+            ["POSTGRES_OPERATOR_CONFIGURATION_OBJECT=postgres-operator", "MIMALLOC_PURGE_DELAY=10"];
+        assert_eq!(variables, expected);
+    }
 
     #[test]
     fn time_and_memory_are_read_as_the_kernel_writes_them() {

@@ -75,6 +75,8 @@ pub struct Creation {
     pub cost: Cost,
     /// What it asked for.
     pub requests: Requests,
+    /// How often it looked at a cluster.
+    pub looks: u64,
     /// When each cluster said `Running`.
     pub running_at: Vec<f64>,
     /// When each pod became ready.
@@ -197,7 +199,7 @@ impl Report {
                     self.requests_each() / ratio(objects, 1)
                 ),
             ),
-            ("CPU for new clusters", format!("{:.1} s", creation.cpu_seconds)),
+            ("CPU for new clusters", format!("{:.1} s, {} looks", creation.cpu_seconds, creation.looks)),
             ("memory with new clusters", memory(&creation.cost)),
         ]
     }

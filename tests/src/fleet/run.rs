@@ -158,6 +158,7 @@ async fn create(world: &World, watching: &Watching, operator: &Operator, args: &
         cpu_seconds: cost.cpu_seconds - before.cpu_seconds,
         cost: operator.cost()?,
         requests: log.requests_of(USER)?,
+        looks: operator.looks().await.unwrap_or_default(),
         running_at: watching.running.since(begun),
         pods_ready_at: world.ready.since(begun),
     })
