@@ -2,18 +2,21 @@
 
 use std::fmt;
 
+use smallvec::SmallVec;
+
 /// The place of a value in an object.
 ///
-/// Checks make hundreds of them for a manifest that has nothing wrong, so they are joined and not formatted.
+/// Checks make hundreds of them for a manifest that has nothing wrong: almost all fit where they stand, without memory
+/// of their own.
 ///
 /// Displays the way `kubectl` and `details.causes[].field` show it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FieldPath(String);
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldPath(SmallVec<[u8; 64]>);
 
 impl FieldPath {
     /// The path of a top-level field, for example `metadata.name`.
     pub fn new(root: &str) -> Self {
-        Self(root.to_owned())
+        Self(SmallVec::from_slice(root.as_bytes()))
     }
 
     /// `spec`, where almost every path begins.
@@ -24,13 +27,13 @@ impl FieldPath {
     /// The field `name` inside this one. From the empty path it is a top-level field.
     #[must_use]
     pub fn field(&self, name: &str) -> Self {
-        if self.0.is_empty() { Self(name.to_owned()) } else { Self([&self.0, ".", name].concat()) }
+        if self.0.is_empty() { Self::new(name) } else { self.with(&[".", name]) }
     }
 
     /// The entry `key` of a map.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        Self([&self.0, "[", key, "]"].concat())
+        self.with(&["[", key, "]"])
     }
 
     /// The element at `index` of a list.
@@ -39,15 +42,30 @@ impl FieldPath {
         self.key(&index.to_string())
     }
 
+    fn with(&self, parts: &[&str]) -> Self {
+        let mut longer = self.clone();
+        for part in parts {
+            longer.0.extend_from_slice(part.as_bytes());
+        }
+        longer
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        // Texts were put together, so it is one.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FieldPath").field(&self.as_str()).finish()
     }
 }
 
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -61,5 +79,8 @@ mod tests {
         assert_eq!(spec.field("users").key("zalando").to_string(), "spec.users[zalando]");
         assert_eq!(spec.field("sidecars").index(2).field("name").to_string(), "spec.sidecars[2].name");
         assert_eq!(FieldPath::default().field("metadata").to_string(), "metadata");
+        let long = "x".repeat(100);
+        assert_eq!(spec.field("users").key(&long).as_str(), format!("spec.users[{long}]"));
+        assert_eq!(format!("{spec:?}"), "FieldPath(\"spec\")");
     }
 }

@@ -105,11 +105,15 @@ fn table(text: &'static str) -> Vec<Setting> {
     settings
 }
 
-/// The order in which names are looked up. PostgreSQL writes a few with capitals (`DateStyle`).
+/// The order in which names are looked up: lengths tell most of them apart. PostgreSQL writes a few with capitals
+/// (`DateStyle`).
 fn order(left: &str, right: &str) -> Ordering {
-    left.bytes()
-        .map(|byte| byte.to_ascii_lowercase())
-        .cmp(right.bytes().map(|byte| byte.to_ascii_lowercase()))
+    let length = left.len().cmp(&right.len());
+    length.then_with(|| lower(left).cmp(lower(right)))
+}
+
+fn lower(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().map(|byte| byte.to_ascii_lowercase())
 }
 
 /// One line of a table.

@@ -3,6 +3,8 @@
 //! Upstream enforces its switches only when a StatefulSet is made, so existing clusters slip past them; and the
 //! containers of a pod share one network, so a sidecar cannot listen where PostgreSQL does.
 
+use std::borrow::Cow;
+
 use crate::api::{Postgresql, Sidecar};
 use crate::config::OperatorConfig;
 use crate::config::syntax;
@@ -26,8 +28,8 @@ fn sidecars(manifest: &Postgresql) -> impl Iterator<Item = (FieldPath, &Sidecar)
 }
 
 /// The name of the sidecar at `index`: what it says, or `sidecar-<index>`.
-pub(super) fn sidecar_name(index: usize, sidecar: &Sidecar) -> String {
-    sidecar.name.clone().unwrap_or_else(|| format!("sidecar-{index}"))
+pub(super) fn sidecar_name(index: usize, sidecar: &Sidecar) -> Cow<'_, str> {
+    sidecar.name.as_deref().map_or_else(|| format!("sidecar-{index}").into(), Cow::Borrowed)
 }
 
 /// The configuration can forbid sidecars and init containers.
@@ -52,15 +54,15 @@ pub(super) fn allowed(manifest: &Postgresql, config: &OperatorConfig, errors: &m
 
 /// Every container has a name of its own.
 pub(super) fn names(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
-    let mut containers: Vec<(FieldPath, String)> = sidecars(manifest)
+    let mut containers: Vec<(FieldPath, Cow<'_, str>)> = sidecars(manifest)
         .enumerate()
         .map(|(index, (path, sidecar))| (path.field("name"), sidecar_name(index, sidecar)))
         .collect();
     let init = FieldPath::spec().field("initContainers");
     for (index, container) in manifest.spec.init_containers.iter().flatten().enumerate() {
-        containers.push((init.index(index).field("name"), container.name.clone()));
+        containers.push((init.index(index).field("name"), container.name.as_str().into()));
     }
-    let mut taken: Vec<String> = Vec::new();
+    let mut taken = Vec::new();
     for (path, name) in containers {
         if name.is_empty() {
             errors.required(path, "is required");
@@ -129,8 +131,8 @@ pub(super) fn moving_images(manifest: &Postgresql, _: &OperatorConfig, changes: 
 
 /// Ports of sidecars are ports, and nobody else's.
 pub(super) fn ports(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
-    let mut taken: Vec<(i32, String)> =
-        DATABASE_PORTS.iter().map(|(port, who)| (*port, (*who).to_owned())).collect();
+    let mut taken: Vec<(i32, &str, Cow<'_, str>)> =
+        DATABASE_PORTS.iter().map(|(port, who)| (*port, "", Cow::Borrowed(*who))).collect();
     for (index, (path, sidecar)) in sidecars(manifest).enumerate() {
         let mut own = Vec::new();
         for (at, port) in sidecar.ports.iter().flatten().enumerate() {
@@ -141,9 +143,9 @@ pub(super) fn ports(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
                     path.field("containerPort"),
                     format!("{number} is not a port; write 1 to 65535"),
                 );
-            } else if let Some((_, who)) = taken.iter().find(|(taken, _)| *taken == number) {
+            } else if let Some((_, what, who)) = taken.iter().find(|(taken, ..)| *taken == number) {
                 let message = format!(
-                    "{number} is taken by {who}: the containers of a pod share their ports, so choose another"
+                    "{number} is taken by {what}{who}: the containers of a pod share their ports, so choose another"
                 );
                 errors.duplicate(path.field("containerPort"), message);
             }
@@ -159,7 +161,7 @@ pub(super) fn ports(manifest: &Postgresql, _: &OperatorConfig, errors: &mut Fiel
                 let message = format!("\"{protocol}\" is not supported; choose TCP, UDP or SCTP");
                 errors.not_supported(path.field("protocol"), message);
             }
-            own.push((number, format!("the sidecar {}", sidecar_name(index, sidecar))));
+            own.push((number, "the sidecar ", sidecar_name(index, sidecar)));
         }
         taken.extend(own);
     }

@@ -44,7 +44,7 @@ fn database_name(path: FieldPath, name: &str, errors: &mut FieldErrors) {
 /// Whether somebody defines the role `owner`.
 fn is_defined(owner: &str, manifest: &Postgresql, config: &OperatorConfig) -> bool {
     manifest.spec.users.as_ref().is_some_and(|users| users.contains_key(owner))
-        || users::system_roles(manifest, config).iter().any(|(role, _)| role == owner)
+        || users::system_roles(manifest, config).iter().any(|(role, _)| *role == owner)
         || prepared::roles(manifest).iter().any(|role| role.name == owner)
 }
 
@@ -79,7 +79,7 @@ pub(super) fn owners_from_elsewhere(
 /// A prepared database belongs to its own owner role.
 pub(super) fn one_owner(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
     for (_, name, _) in prepared::databases(manifest) {
-        let owner = manifest.spec.databases.as_ref().and_then(|databases| databases.get(&name));
+        let owner = manifest.spec.databases.as_ref().and_then(|databases| databases.get(name.as_ref()));
         if let Some(owner) = owner.filter(|owner| **owner != format!("{name}_owner")) {
             let message = format!(
                 "is also a prepared database, which belongs to {name}_owner and not to \"{owner}\"; remove one of the \

@@ -39,12 +39,10 @@ const OWNED: &[&str] = &[
 pub(super) fn variables(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
     let spec = &manifest.spec;
     let owned = |name: &str| {
-        let upper = name.to_ascii_uppercase();
-        if OWNED.contains(&upper.as_str()) {
+        let is_one_of = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if is_one_of(OWNED) {
             Some("the operator sets it")
-        } else if spec.clone.is_some()
-            && ["CLONE_SCOPE", "CLONE_HOST", "CLONE_TARGET_TIME"].contains(&upper.as_str())
-        {
+        } else if spec.clone.is_some() && is_one_of(&["CLONE_SCOPE", "CLONE_HOST", "CLONE_TARGET_TIME"]) {
             Some("spec.clone sets it")
         } else {
             None
@@ -84,7 +82,7 @@ pub(super) fn list(
     owner: &dyn Fn(&str) -> Option<&'static str>,
     errors: &mut FieldErrors,
 ) {
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
     for (index, variable) in variables.iter().enumerate() {
         let path = path.index(index);
         let name = &variable.name;
@@ -98,10 +96,10 @@ pub(super) fn list(
         } else if let Some(who) = owner(name) {
             errors.forbidden(path.field("name"), format!("{name} cannot be set: {who}"));
         }
-        if seen.contains(&name.to_ascii_uppercase()) {
+        if seen.iter().any(|other| other.eq_ignore_ascii_case(name)) {
             errors.duplicate(path.field("name"), format!("{name} stands here twice; remove one"));
         }
-        seen.push(name.to_ascii_uppercase());
+        seen.push(name);
         if variable.value.as_deref().is_some_and(|value| !value.is_empty()) && variable.value_from.is_some() {
             errors.invalid(path, format!("{name} has both value and valueFrom; keep one of them"));
         } else if let Some(source) = &variable.value_from {

@@ -101,9 +101,12 @@ pub(super) fn security(manifest: &Postgresql, _: &OperatorConfig, errors: &mut F
     for (path, container) in containers(manifest) {
         let Some(context) = &container.security_context else { continue };
         let path = path.field("securityContext");
-        let capabilities = context.capabilities.clone().unwrap_or_default();
-        for (side, names) in [("add", capabilities.add), ("drop", capabilities.drop)] {
-            for (at, name) in names.iter().flatten().enumerate() {
+        let capabilities = context.capabilities.as_ref();
+        for (side, names) in [
+            ("add", capabilities.and_then(|capabilities| capabilities.add.as_deref())),
+            ("drop", capabilities.and_then(|capabilities| capabilities.drop.as_deref())),
+        ] {
+            for (at, name) in names.into_iter().flatten().enumerate() {
                 if let Err(message) = syntax::capability(name) {
                     errors.invalid(path.field("capabilities").field(side).index(at), message);
                 }

@@ -4,6 +4,8 @@
 //! are not the user's to set in `patroni::settings`. The surprise: Patroni leaves out a name that it does not know and
 //! goes on, so that a misspelt parameter never had any effect. Names with a prefix belong to extensions and pass.
 
+use std::borrow::Cow;
+
 use crate::api::Postgresql;
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
@@ -24,19 +26,29 @@ fn path(name: &str) -> FieldPath {
 }
 
 /// Name, and the same in lower case, and value of each parameter.
-fn parameters(manifest: &Postgresql) -> impl Iterator<Item = (&String, String, &String)> {
+fn parameters(manifest: &Postgresql) -> impl Iterator<Item = (&String, Cow<'_, str>, &String)> {
     let parameters = manifest.spec.postgresql.parameters.iter().flatten();
-    parameters.map(|(name, value)| (name, name.to_ascii_lowercase(), value))
+    parameters.map(|(name, value)| (name, lower_case(name), value))
+}
+
+/// Almost every name is written so already.
+fn lower_case(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        name.to_ascii_lowercase().into()
+    } else {
+        name.into()
+    }
 }
 
 /// The value of one parameter.
 pub(super) fn value<'a>(manifest: &'a Postgresql, name: &str) -> Option<&'a str> {
-    parameters(manifest).find(|(_, known, _)| known == name).map(|(_, _, value)| value.as_str())
+    let mut parameters = manifest.spec.postgresql.parameters.iter().flatten();
+    parameters.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 /// Names that can stand in `postgresql.conf`, each once.
 pub(super) fn names(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen = Vec::new();
     for (name, lower, _) in parameters(manifest) {
         let part = |part: &str| {
             part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')

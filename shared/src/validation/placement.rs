@@ -23,10 +23,10 @@ pub(super) fn tolerations(manifest: &Postgresql, _: &OperatorConfig, errors: &mu
 }
 
 fn one_toleration(path: &FieldPath, toleration: &Toleration, errors: &mut FieldErrors) {
-    let text_of = |value: &Option<String>| value.clone().unwrap_or_default();
-    let (key, operator) = (text_of(&toleration.key), text_of(&toleration.operator));
-    let (value, effect) = (text_of(&toleration.value), text_of(&toleration.effect));
-    match operator.as_str() {
+    let [key, operator, value, effect] =
+        [&toleration.key, &toleration.operator, &toleration.value, &toleration.effect]
+            .map(|text| text.as_deref().unwrap_or_default());
+    match operator {
         "Exists" if !value.is_empty() => {
             errors.invalid(path.field("value"), "must be absent with operator Exists; use operator Equal");
         }
@@ -39,16 +39,16 @@ fn one_toleration(path: &FieldPath, toleration: &Toleration, errors: &mut FieldE
             errors.not_supported(path.field("operator"), message);
         }
     }
-    if !effect.is_empty() && !EFFECTS.contains(&effect.as_str()) {
+    if !effect.is_empty() && !EFFECTS.contains(&effect) {
         let message = format!("\"{effect}\" is not supported; choose {}", EFFECTS.join(", "));
         errors.not_supported(path.field("effect"), message);
     } else if toleration.toleration_seconds.is_some() && effect != "NoExecute" {
         errors.invalid(path.field("tolerationSeconds"), "needs effect NoExecute");
     }
-    if !key.is_empty() && !text::is_qualified_name(&key) {
+    if !key.is_empty() && !text::is_qualified_name(key) {
         errors.invalid(path.field("key"), format!("\"{key}\" cannot be the key of a taint"));
     }
-    if !text::is_label_value(&value) {
+    if !text::is_label_value(value) {
         let message =
             format!("\"{value}\" cannot be the value of a taint; use at most 63 letters, digits, -, _ and .");
         errors.invalid(path.field("value"), message);

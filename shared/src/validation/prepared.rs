@@ -2,6 +2,8 @@
 //!
 //! `<db>_owner`, `_reader`, `_writer`, the same for each schema, and a login role `…_user` for each where asked for.
 
+use std::borrow::Cow;
+
 use kube::ResourceExt;
 
 use crate::api::{Postgresql, PreparedDatabase};
@@ -18,13 +20,15 @@ pub(super) struct PreparedRole {
 }
 
 /// The prepared databases by name. A section that is there but empty asks for one, named as the cluster.
-pub(super) fn databases(manifest: &Postgresql) -> Vec<(FieldPath, String, PreparedDatabase)> {
+pub(super) fn databases(manifest: &Postgresql) -> Vec<(FieldPath, Cow<'_, str>, Cow<'_, PreparedDatabase>)> {
     let path = FieldPath::spec().field("preparedDatabases");
     let Some(section) = &manifest.spec.prepared_databases else { return Vec::new() };
     if section.is_empty() {
-        return vec![(path, manifest.name_any().replace('-', "_"), PreparedDatabase::default())];
+        let name = manifest.name_any().replace('-', "_");
+        return vec![(path, name.into(), Cow::default())];
     }
-    section.iter().map(|(name, database)| (path.key(name), name.clone(), database.clone())).collect()
+    let named = section.iter();
+    named.map(|(name, database)| (path.key(name), name.into(), Cow::Borrowed(database))).collect()
 }
 
 /// Every role that the prepared databases make.
@@ -32,11 +36,11 @@ pub(super) fn roles(manifest: &Postgresql) -> Vec<PreparedRole> {
     let mut roles = Vec::new();
     for (path, name, database) in databases(manifest) {
         add(&mut roles, &path, &name, database.default_users == Some(true));
-        let schemas = database.schemas.unwrap_or_default();
-        if schemas.is_empty() {
+        let mut schemas = database.schemas.iter().flatten().peekable();
+        if schemas.peek().is_none() {
             add(&mut roles, &path, &format!("{name}_data"), false);
         }
-        for (schema, settings) in &schemas {
+        for (schema, settings) in schemas {
             if settings.default_roles != Some(false) {
                 let path = path.field("schemas").key(schema);
                 add(&mut roles, &path, &format!("{name}_{schema}"), settings.default_users == Some(true));

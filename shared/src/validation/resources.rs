@@ -123,17 +123,19 @@ fn side<'a>(
 }
 
 /// Says what the configured bounds turn the database's resources into.
-pub(super) fn clamped(manifest: &Postgresql, config: &OperatorConfig, changes: &mut Vec<Change>) {
+pub(super) fn clamped<'m>(manifest: &'m Postgresql, config: &OperatorConfig, changes: &mut Vec<Change>) {
     let key = config.general.ignore_resources_limits_annotation_key.as_deref();
     if key.is_some_and(|key| manifest.annotations().get(key).is_some_and(|value| value == "true")) {
         return;
     }
     let bounds = &config.postgres_pod_resources;
-    let resources = manifest.spec.resources.clone().unwrap_or_default();
-    let (requests, limits) = (resources.requests.unwrap_or_default(), resources.limits.unwrap_or_default());
+    let Some(resources) = &manifest.spec.resources else { return };
+    let (requests, limits) = (resources.requests.as_ref(), resources.limits.as_ref());
+    let cpu = |side: Option<&'m ResourceAmounts>| side?.cpu.as_deref();
+    let memory = |side: Option<&'m ResourceAmounts>| side?.memory.as_deref();
     for (name, request, limit, most, least) in [
-        ("cpu", &requests.cpu, &limits.cpu, &bounds.max_cpu_request, &bounds.min_cpu_limit),
-        ("memory", &requests.memory, &limits.memory, &bounds.max_memory_request, &bounds.min_memory_limit),
+        ("cpu", cpu(requests), cpu(limits), &bounds.max_cpu_request, &bounds.min_cpu_limit),
+        ("memory", memory(requests), memory(limits), &bounds.max_memory_request, &bounds.min_memory_limit),
     ] {
         let path = FieldPath::spec().field("resources");
         if let Some((text, bound)) = outside(request, most, |amount, most| amount > most) {
@@ -157,11 +159,11 @@ pub(super) fn clamped(manifest: &Postgresql, config: &OperatorConfig, changes: &
 
 /// An amount and the bound it is on the wrong side of, as they are written.
 fn outside<'a>(
-    amount: &'a Option<String>,
+    amount: Option<&'a str>,
     bound: &'a Option<Quantity>,
     wrong: fn(Amount, Amount) -> bool,
 ) -> Option<(&'a str, &'a str)> {
-    let (text, bound) = (amount.as_deref()?, bound.as_ref()?.0.as_str());
+    let (text, bound) = (amount?, bound.as_ref()?.0.as_str());
     let is_wrong = !UNSET.contains(&text) && wrong(text.parse().ok()?, bound.parse().ok()?);
     is_wrong.then_some((text, bound))
 }

@@ -70,9 +70,12 @@ pub(super) fn logical_backup(manifest: &Postgresql, _: &OperatorConfig, errors: 
 
 /// A CronJob whose name is cut shares it with clusters whose names begin alike.
 pub(super) fn job_name_cut(manifest: &Postgresql, config: &OperatorConfig, changes: &mut Vec<Change>) {
+    if manifest.spec.enable_logical_backup != Some(true) {
+        return;
+    }
     let (prefix, cluster) = (&config.logical_backup.job_prefix, manifest.name_any());
     let name = names::logical_backup(prefix, &cluster);
-    if manifest.spec.enable_logical_backup == Some(true) && name.len() < prefix.len() + cluster.len() {
+    if name.len() < prefix.len() + cluster.len() {
         let message = format!(
             "the CronJob's name is cut to {} characters; another cluster's may become the same",
             name.len()
@@ -113,8 +116,11 @@ fn is_cron_part(field: &CronField, part: &str) -> bool {
 }
 
 fn cron_number(field: &CronField, text: &str) -> Option<u32> {
-    let lower = text.to_ascii_lowercase();
-    let word = field.words.iter().position(|word| *word == lower).and_then(|at| u32::try_from(at).ok());
+    let word = field
+        .words
+        .iter()
+        .position(|word| word.eq_ignore_ascii_case(text))
+        .and_then(|at| u32::try_from(at).ok());
     word.map(|at| at + field.least)
         .or_else(|| text.parse().ok().filter(|number| (field.least..=field.most).contains(number)))
 }

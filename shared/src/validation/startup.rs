@@ -30,8 +30,9 @@ const PATRONIS_LEAST: &[(&str, f64, f64)] = &[
 
 /// The value as a number: bytes for memory. Nothing when it is absent or wrong, which is said elsewhere.
 fn written(manifest: &Postgresql, name: &str) -> Option<f64> {
+    let value = parameters::value(manifest, name)?;
     let version = manifest.spec.postgresql.version.parse().unwrap_or(PostgresVersion::NEWEST);
-    settings::find(name, version)?.amount(parameters::value(manifest, name)?)
+    settings::find(name, version)?.amount(value)
 }
 
 /// The number that PostgreSQL runs with, as far as the manifest says one.
@@ -151,18 +152,19 @@ pub(super) fn shared_buffers(manifest: &Postgresql, config: &OperatorConfig, err
 
 /// The most memory the database's container gets, and how that was written: the manifest's limit or the configured
 /// one, not below the configured least, and not below the request.
-fn memory_limit(manifest: &Postgresql, config: &OperatorConfig) -> Option<(Amount, String)> {
-    let resources = manifest.spec.resources.clone().unwrap_or_default();
-    let amount = |text: &str| -> Option<(Amount, String)> {
+fn memory_limit<'a>(manifest: &'a Postgresql, config: &'a OperatorConfig) -> Option<(Amount, &'a str)> {
+    fn amount(text: &str) -> Option<(Amount, &str)> {
         let amount = text.parse::<Amount>().ok().filter(|amount| !amount.is_zero())?;
-        Some((amount, text.to_owned()))
-    };
-    let own = |side: &Option<ResourceAmounts>| side.as_ref()?.memory.as_deref().and_then(amount);
+        Some((amount, text))
+    }
+    let resources = manifest.spec.resources.as_ref();
+    let own = |side: Option<&'a ResourceAmounts>| side?.memory.as_deref().and_then(amount);
     let bounds = &config.postgres_pod_resources;
     let configured = bounds.default_memory_limit.as_ref().and_then(|limit| amount(&limit.0));
-    let limit = own(&resources.limits).or(configured)?;
+    let limit = own(resources.and_then(|resources| resources.limits.as_ref())).or(configured)?;
     let least = bounds.min_memory_limit.as_ref().and_then(|limit| amount(&limit.0));
-    let raised = [own(&resources.requests), least].into_iter().flatten();
+    let raised =
+        [own(resources.and_then(|resources| resources.requests.as_ref())), least].into_iter().flatten();
     raised.chain([limit]).max_by_key(|(amount, _)| *amount)
 }
 

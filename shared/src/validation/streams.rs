@@ -14,7 +14,7 @@ use super::{prepared, text};
 pub(super) fn streams(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
     let mut databases: Vec<String> =
         manifest.spec.databases.iter().flatten().map(|(name, _)| name.clone()).collect();
-    databases.extend(prepared::databases(manifest).into_iter().map(|(_, name, _)| name));
+    databases.extend(prepared::databases(manifest).into_iter().map(|(_, name, _)| name.into_owned()));
     for (index, stream) in manifest.spec.streams.iter().flatten().enumerate() {
         let path = FieldPath::spec().field("streams").index(index);
         place(&path, stream, &databases, errors);

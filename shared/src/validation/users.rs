@@ -3,7 +3,9 @@
 //! Upstream skips *all* users, Secrets and databases when one name or flag is bad. A Secret's name turns `_` into
 //! `-`, so `a_b` and `a-b` are two roles with one Secret.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use kube::ResourceExt;
 use serde_json::Value;
@@ -102,7 +104,7 @@ pub(super) fn reserved(manifest: &Postgresql, config: &OperatorConfig, errors: &
     let system = system_roles(manifest, config);
     for name in user_names(manifest) {
         let path = path().key(name);
-        if let Some((_, owner)) = system.iter().find(|(role, _)| role == name) {
+        if let Some((_, owner)) = system.iter().find(|(role, _)| *role == name) {
             errors
                 .forbidden(path, format!("is {owner}, which the operator makes itself; choose another name"));
         } else if config.teams_api.protected_role_names.iter().any(|role| role == name) {
@@ -115,21 +117,21 @@ pub(super) fn reserved(manifest: &Postgresql, config: &OperatorConfig, errors: &
 }
 
 /// The roles that the operator makes whatever the users are, and what each is for.
-pub(super) fn system_roles(manifest: &Postgresql, config: &OperatorConfig) -> Vec<(String, &'static str)> {
+pub(super) fn system_roles<'a>(
+    manifest: &'a Postgresql,
+    config: &'a OperatorConfig,
+) -> Vec<(&'a str, &'static str)> {
     let spec = &manifest.spec;
     let mut roles = vec![
-        (config.users.super_username.clone(), "the superuser"),
-        (config.users.replication_username.clone(), "the replication user"),
+        (config.users.super_username.as_str(), "the superuser"),
+        (config.users.replication_username.as_str(), "the replication user"),
     ];
     if super::pooler::wanted(spec) {
-        let user = spec.connection_pooler.as_ref().and_then(|pooler| pooler.user.clone());
-        roles.push((
-            user.unwrap_or_else(|| config.connection_pooler.user.clone()),
-            "the connection pooler's user",
-        ));
+        let user = spec.connection_pooler.as_ref().and_then(|pooler| pooler.user.as_deref());
+        roles.push((user.unwrap_or(&config.connection_pooler.user), "the connection pooler's user"));
     }
     if spec.streams.as_ref().is_some_and(|streams| !streams.is_empty()) {
-        roles.push(("fes_user".to_owned(), "the event streams' user"));
+        roles.push(("fes_user", "the event streams' user"));
     }
     roles
 }
@@ -146,34 +148,35 @@ pub(super) fn others_possible(config: &OperatorConfig) -> bool {
 
 /// Two roles must not share a Secret, nor two sources one role.
 pub(super) fn one_secret_each(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
-    let mut taken: BTreeMap<String, String> = BTreeMap::new();
-    let mut roles: Vec<(FieldPath, String)> = Vec::new();
+    let mut taken: BTreeMap<String, Cow<'_, str>> = BTreeMap::new();
+    let mut roles: Vec<(FieldPath, Cow<'_, str>)> = Vec::new();
     for role in prepared::roles(manifest) {
         if user_names(manifest).any(|name| name == role.name) {
             let message =
                 format!("is also a role of the prepared database at {}; choose another name", role.path);
             errors.duplicate(path().key(&role.name), message);
         } else if role.login {
-            roles.push((role.path, role.name));
+            roles.push((role.path, role.name.into()));
         }
     }
-    roles.extend(user_names(manifest).map(|name| (path().key(name), name.to_owned())));
-    let secret =
-        |role: &str| names::secret(&config.kubernetes.secret_name_template, role, &manifest.name_any());
+    roles.extend(user_names(manifest).map(|name| (path().key(name), name.into())));
+    let cluster = manifest.name_any();
+    let secret = |role: &str| names::secret(&config.kubernetes.secret_name_template, role, &cluster);
     for (role, _) in system_roles(manifest, config) {
-        taken.insert(secret(&role), role);
+        taken.insert(secret(role), role.into());
     }
     for (path, name) in roles {
-        match taken.get(&secret(&name)) {
-            Some(other) if *other != name => errors.duplicate(
+        match taken.entry(secret(&name)) {
+            Entry::Occupied(other) if *other.get() != name => errors.duplicate(
                 path,
                 format!(
-                    "\"{name}\" would share its Secret with \"{other}\" (underscores become dashes); rename one"
+                    "\"{name}\" would share its Secret with \"{}\" (underscores become dashes); rename one",
+                    other.get()
                 ),
             ),
-            Some(_) => {}
-            None => {
-                taken.insert(secret(&name), name);
+            Entry::Occupied(_) => {}
+            Entry::Vacant(free) => {
+                free.insert(name);
             }
         }
     }
@@ -187,14 +190,16 @@ pub(super) fn rotation_lists(manifest: &Postgresql, config: &OperatorConfig, err
         ("usersWithInPlaceSecretRotation", &spec.users_with_in_place_secret_rotation),
         ("usersIgnoringSecretRotation", &spec.users_ignoring_secret_rotation),
     ];
-    let mut known: Vec<String> = user_names(manifest).map(str::to_owned).collect();
-    known.extend(system_roles(manifest, config).into_iter().map(|(role, _)| role));
-    known.extend(prepared::roles(manifest).into_iter().filter(|role| role.login).map(|role| role.name));
+    let known = |name: &str| {
+        user_names(manifest).any(|user| user == name)
+            || system_roles(manifest, config).iter().any(|(role, _)| *role == name)
+            || prepared::roles(manifest).iter().any(|role| role.login && role.name == name)
+    };
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     for (list, entries) in lists {
         for (index, name) in entries.iter().flatten().enumerate() {
             let path = FieldPath::spec().field(list).index(index);
-            if !known.contains(name) && !others_possible(config) {
+            if !known(name) && !others_possible(config) {
                 errors.invalid(
                     path.clone(),
                     format!("\"{name}\" is no user of this cluster; add it to spec.users"),
@@ -232,8 +237,9 @@ pub(super) fn rotation_of_system_roles(
 
 /// The name of a user's Secret is a name.
 pub(super) fn secrets_fit(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
+    let cluster = manifest.name_any();
     for name in user_names(manifest) {
-        let secret = names::secret(&config.kubernetes.secret_name_template, name, &manifest.name_any());
+        let secret = names::secret(&config.kubernetes.secret_name_template, name, &cluster);
         if secret.len() > LONGEST_OBJECT {
             let message = format!(
                 "its Secret's name would have {} characters (secret_name_template of the operator); {LONGEST_OBJECT} are \

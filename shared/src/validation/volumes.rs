@@ -2,6 +2,8 @@
 //!
 //! Upstream leaves a colliding volume out but keeps its mount, which no pod survives.
 
+use std::borrow::Cow;
+
 use crate::api::{AdditionalVolume, Postgresql};
 use crate::config::OperatorConfig;
 use crate::field::{FieldErrors, FieldPath};
@@ -73,16 +75,16 @@ pub(super) fn mount_paths(manifest: &Postgresql, config: &OperatorConfig, errors
 
 /// Every volume goes to containers that exist.
 pub(super) fn targets(manifest: &Postgresql, config: &OperatorConfig, errors: &mut FieldErrors) {
-    let mut known: Vec<String> = vec![DATABASE.to_owned(), "all".to_owned(), "scalyr-sidecar".to_owned()];
+    let mut known: Vec<Cow<'_, str>> = vec![DATABASE.into(), "all".into(), "scalyr-sidecar".into()];
     let sidecars = manifest.spec.sidecars.iter().flatten().enumerate();
     known.extend(sidecars.map(|(index, sidecar)| sidecar_name(index, sidecar)));
-    known.extend(config.general.sidecars.iter().map(|sidecar| sidecar.name.clone()));
-    known.extend(config.general.sidecar_docker_images.keys().cloned());
+    known.extend(config.general.sidecars.iter().map(|sidecar| sidecar.name.as_str().into()));
+    known.extend(config.general.sidecar_docker_images.keys().map(Into::into));
     for (path, volume) in volumes(manifest) {
         let targets = volume.target_containers.as_deref().unwrap_or_default();
         for (at, target) in targets.iter().enumerate() {
             let path = path.field("targetContainers").index(at);
-            if !known.contains(target) {
+            if !known.iter().any(|name| name == target) {
                 errors.invalid(
                     path,
                     format!("\"{target}\" is no container of the pods; name postgres, a sidecar or all"),
