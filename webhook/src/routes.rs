@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Request as HttpRequest, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, body::Bytes};
@@ -20,6 +19,7 @@ use jiff::Timestamp;
 use kube::core::Status;
 use kube::core::response::StatusSummary;
 use tokio::sync::{Semaphore, watch};
+use tower::util::MapResponseLayer;
 use tracing::{debug, error};
 
 use crate::answer::{Answer, Verdict};
@@ -72,11 +72,13 @@ impl Webhook {
 
 /// What the API server calls.
 pub fn reviews(app: App) -> Router {
+    let app = Arc::new(app);
+    let told = Arc::clone(&app);
     Router::new()
         .route("/mutate", post(|state, request| answer(Webhook::Mutate, state, request)))
         .route("/validate", post(|state, request| answer(Webhook::Validate, state, request)))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn_with_state(app.clone(), close_when_draining))
+        .layer(MapResponseLayer::new(move |response| close_when_draining(&told, response)))
         .with_state(app)
 }
 
@@ -86,10 +88,10 @@ pub fn probes(app: App) -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(app)
+        .with_state(Arc::new(app))
 }
 
-async fn ready(State(app): State<App>) -> Response {
+async fn ready(State(app): State<Arc<App>>) -> Response {
     if *app.draining.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response();
     }
@@ -99,21 +101,20 @@ async fn ready(State(app): State<App>) -> Response {
     "ok".into_response()
 }
 
-async fn metrics(State(app): State<App>) -> Response {
+async fn metrics(State(app): State<Arc<App>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response()
 }
 
 /// Tells the API server to open its next connection elsewhere: it keeps connections for as long as it can.
-async fn close_when_draining(State(app): State<App>, request: HttpRequest, next: Next) -> Response {
-    let mut response = next.run(request).await;
+fn close_when_draining(app: &App, mut response: Response) -> Response {
     if *app.draining.borrow() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-async fn answer(webhook: Webhook, State(app): State<App>, request: HttpRequest) -> Response {
+async fn answer(webhook: Webhook, State(app): State<Arc<App>>, request: HttpRequest) -> Response {
     let began = Instant::now();
     let (operation, outcome, response) =
         match tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await {
