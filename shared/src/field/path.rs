@@ -39,15 +39,16 @@ impl FieldPath {
     /// The element at `index` of a list.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        self.key(&index.to_string())
+        self.key(itoa::Buffer::new().format(index))
     }
 
     fn with(&self, parts: &[&str]) -> Self {
-        let mut longer = self.clone();
+        // Copied at once; a clone would go byte by byte.
+        let mut longer = SmallVec::from_slice(&self.0);
         for part in parts {
-            longer.0.extend_from_slice(part.as_bytes());
+            longer.extend_from_slice(part.as_bytes());
         }
-        longer
+        Self(longer)
     }
 
     /// The path as text.

@@ -21,16 +21,16 @@ const UNSET: &[&str] = &["", "0", "null"];
 pub(super) fn amounts(manifest: &Postgresql, _: &OperatorConfig, errors: &mut FieldErrors) {
     let spec = &manifest.spec;
     let root = FieldPath::spec();
-    let mut all = vec![(root.field("resources"), spec.resources.as_ref())];
-    for (index, sidecar) in spec.sidecars.iter().flatten().enumerate() {
-        all.push((root.field("sidecars").index(index).field("resources"), sidecar.resources.as_ref()));
+    if let Some(resources) = &spec.resources {
+        container(&root.field("resources"), resources, errors);
     }
-    let pooler = spec.connection_pooler.as_ref().and_then(|pooler| pooler.resources.as_ref());
-    all.push((root.field("connectionPooler").field("resources"), pooler));
-    for (path, resources) in all {
-        if let Some(resources) = resources {
-            container(&path, resources, errors);
+    for (index, sidecar) in spec.sidecars.iter().flatten().enumerate() {
+        if let Some(resources) = &sidecar.resources {
+            container(&root.field("sidecars").index(index).field("resources"), resources, errors);
         }
+    }
+    if let Some(resources) = spec.connection_pooler.as_ref().and_then(|pooler| pooler.resources.as_ref()) {
+        container(&root.field("connectionPooler").field("resources"), resources, errors);
     }
 }
 
@@ -65,23 +65,23 @@ fn container(path: &FieldPath, resources: &Resources, errors: &mut FieldErrors) 
     let limits = side(&path.field("limits"), resources.limits.as_ref(), errors);
     for (name, request, text) in requests {
         let limit = limits.iter().find(|(limited, _, _)| *limited == name);
-        let path = path.field("requests").field(name);
+        let path = || path.field("requests").field(name);
         let pages = name.starts_with("hugepages-");
         match limit {
             Some((_, limit, limit_text)) if request > *limit => {
                 errors.invalid(
-                    path,
+                    path(),
                     format!("{text} is more than the limit of {limit_text}; lower it or raise the limit"),
                 );
             }
             Some((_, limit, limit_text)) if pages && request != *limit => {
                 errors.invalid(
-                    path,
+                    path(),
                     format!("{text} must equal the limit of {limit_text}: huge pages are not shared"),
                 );
             }
             None if pages => {
-                errors.invalid(path, format!("needs a limit of {text} as well: huge pages are not shared"));
+                errors.invalid(path(), format!("needs a limit of {text} as well: huge pages are not shared"));
             }
             _ => {}
         }
@@ -99,13 +99,13 @@ fn side<'a>(
         if UNSET.contains(&text) {
             continue;
         }
-        let path = path.field(name);
+        let path = || path.field(name);
         match text.parse::<Amount>() {
-            Err(error) => errors.invalid(path, format!("\"{text}\" {error}")),
-            Ok(amount) if amount < Amount::default() => errors.invalid(path, format!("{text} is negative")),
+            Err(error) => errors.invalid(path(), format!("\"{text}\" {error}")),
+            Ok(amount) if amount < Amount::default() => errors.invalid(path(), format!("{text} is negative")),
             Ok(amount) if name != "cpu" && amount.units() < LEAST_BYTES => {
                 errors.invalid(
-                    path,
+                    path(),
                     format!("\"{text}\" is less than 1Mi; is a unit missing, as in 512Mi or 2Gi?"),
                 );
             }
