@@ -21,7 +21,7 @@ pub(super) fn is_label_value(text: &str) -> bool {
 
 /// Whether all characters are `inner` ones, and first and last are `edge` ones.
 fn framed(text: &str, inner: impl Fn(char) -> bool, edge: impl Fn(char) -> bool) -> bool {
-    text.starts_with(&edge) && text.ends_with(|c| edge(c)) && text.chars().all(inner)
+    text.starts_with(&edge) && text.ends_with(edge) && text.chars().all(inner)
 }
 
 /// A DNS subdomain, as Secrets, ConfigMaps and image pull secrets are named: labels joined by dots, 253 bytes.
