@@ -21,9 +21,9 @@ check: ## what needs no cluster: format, lints, tests, licences
 	@tests/run lint units
 
 fleet: ## figures of N clusters on a control plane of their own, on loopback (N=200, ARGS for more; docs/fleet.md)
-	@cargo build --locked --release --package operator --bin operator --package tests --bin fleet
-	@target/$$(rustc --print host-tuple)/release/fleet --clusters $(or $(N),200) \
-	  --operator target/$$(rustc --print host-tuple)/release/operator $(ARGS)
+	@cargo build --locked --release --package operator --bin operator --package webhook --bin webhook --package tests --bin fleet
+	@release=target/$$(rustc --print host-tuple)/release; $$release/fleet --clusters $(or $(N),200) \
+	  --operator $$release/operator --webhook $$release/webhook $(ARGS)
 
 down: ## remove the local cluster, or what demo and install put into the one of KUBECONFIG
 	@tests/demo/down.sh

@@ -84,7 +84,8 @@ impl Webhook {
     }
 }
 
-fn certificate(folder: &std::path::Path) -> Authority {
+/// Writes a certificate for `localhost` into a folder, where a webhook looks for it; whoever has signed it.
+pub(crate) fn certificate(folder: &std::path::Path) -> Authority {
     let day = SignedDuration::from_hours(24);
     let authority = Authority::create(day, Timestamp::now()).unwrap();
     let pair = authority.issue(&["localhost".to_owned()], day, Timestamp::now()).unwrap();
@@ -94,7 +95,7 @@ fn certificate(folder: &std::path::Path) -> Authority {
 }
 
 /// What is shipped, with this process in the Service's place, for one namespace.
-fn configurations(port: u16, authority: &Authority, namespace: &str) -> Vec<Value> {
+pub(crate) fn configurations(port: u16, authority: &Authority, namespace: &str) -> Vec<Value> {
     use base64::Engine as _;
     let bundle = base64::engine::general_purpose::STANDARD.encode(&authority.certificate);
     let mut all: Vec<Value> = serde_saphyr::from_multiple(CONFIGURATIONS).unwrap();
