@@ -29,6 +29,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// After a look that made a Secret for a role.
 const AFTER_SECRET: Duration = Duration::from_secs(5);
 
+/// While an event is waited for, at most.
+const PRECAUTION: Duration = Duration::from_mins(1);
+
 /// After a problem, at first.
 const AFTER_PROBLEM: Duration = Duration::from_secs(5);
 
@@ -231,9 +234,14 @@ fn next_look(
         Step::Settled if outcome.secrets_awaited => AFTER_SECRET,
         // A period of a millisecond would be nothing but looks.
         Step::Settled => spread(manifest, config.general.resync_period).max(SOON),
-        Step::Wait { until, .. } => {
-            let pause = Duration::try_from(until.duration_since(ctx.now())).unwrap_or(SOON);
-            pause.max(SOON)
+        Step::Wait { reason, until } => {
+            let pause = Duration::try_from(until.duration_since(ctx.now())).unwrap_or(SOON).max(SOON);
+            // Of a thousand clusters that wait for their pods each would be looked at every ten seconds for nothing.
+            if reason.ends_with_an_event() {
+                status::pause(status, ctx.now(), pause, PRECAUTION)
+            } else {
+                pause
+            }
         }
         Step::PatchConfig(_)
         | Step::Restart { .. }

@@ -96,6 +96,14 @@ impl WaitReason {
         matches!(self, Self::Window(_) | Self::Stays(_))
     }
 
+    /// Whether Kubernetes tells of its end, so that looking again meanwhile is only a precaution. Patroni tells of nothing.
+    pub fn ends_with_an_event(&self) -> bool {
+        matches!(
+            self,
+            Self::StatefulSetController | Self::PodTerminating(_) | Self::PodStarting(_) | Self::PodStuck(_)
+        )
+    }
+
     /// The reason as a condition's `reason`: one CamelCase word of a fixed set.
     pub fn as_str(&self) -> &'static str {
         match self {
