@@ -15,7 +15,7 @@ use shared::cluster::Cluster;
 use shared::field::{FieldErrors, FieldPath};
 use shared::rollout::Step;
 use shared::schema;
-use shared::status::{self, Findings};
+use shared::status::{self, Findings, Periods};
 
 use crate::context::Context;
 use crate::events::Reason;
@@ -23,17 +23,8 @@ use crate::events::Reason;
 use super::stores::Manifest;
 use super::{Error, Outcome, place};
 
-/// After an act, whose effect may come without an event.
-const SOON: Duration = Duration::from_secs(1);
-
 /// After a look that made a Secret for a role.
 const AFTER_SECRET: Duration = Duration::from_secs(5);
-
-/// While an event is waited for, at most.
-const PRECAUTION: Duration = Duration::from_mins(1);
-
-/// After a problem, at first.
-const AFTER_PROBLEM: Duration = Duration::from_secs(5);
 
 /// A change was seen: says so at once, because Argo CD looks at the status two seconds after its sync. The status that
 /// is told now.
@@ -97,7 +88,7 @@ pub(super) async fn status(
     if matches!(step, Step::Settled) && outcome.problems.is_empty() {
         ctx.metrics.converged(&place(manifest));
     }
-    let pause = next_look(manifest, &new, step, outcome, ctx);
+    let pause = status::pause(&new, &findings, periods(manifest, outcome, ctx));
     let until_told = held_back.and_then(|until| Duration::try_from(until.duration_since(ctx.now())).ok());
     Ok(Action::requeue(until_told.map_or(pause, |until_told| pause.min(until_told))))
 }
@@ -216,39 +207,12 @@ fn raw<K: Resource<DynamicType = ()>>(manifest: &K, ctx: &Context) -> Api<Dynami
     Api::namespaced_with(ctx.client.clone(), namespace, &ApiResource::erase::<Postgresql>(&()))
 }
 
-/// The pause until the next look if nothing happens before.
-fn next_look(
-    manifest: &Postgresql,
-    status: &PostgresqlStatus,
-    step: &Step,
-    outcome: &Outcome,
-    ctx: &Context,
-) -> Duration {
-    let config = ctx.config();
-    if !outcome.problems.is_empty() {
-        let longest = config.general.repair_period;
-        return status::pause(status, ctx.now(), AFTER_PROBLEM, longest);
-    }
-    match step {
-        // Where Secrets may not be watched, no event tells that the one is there which a role waits for.
-        Step::Settled if outcome.secrets_awaited => AFTER_SECRET,
-        // A period of a millisecond would be nothing but looks.
-        Step::Settled => spread(manifest, config.general.resync_period).max(SOON),
-        Step::Wait { reason, until } => {
-            let pause = Duration::try_from(until.duration_since(ctx.now())).unwrap_or(SOON).max(SOON);
-            // Of a thousand clusters that wait for their pods each would be looked at every ten seconds for nothing.
-            if reason.ends_with_an_event() {
-                status::pause(status, ctx.now(), pause, PRECAUTION)
-            } else {
-                pause
-            }
-        }
-        Step::PatchConfig(_)
-        | Step::Restart { .. }
-        | Step::Recreate { .. }
-        | Step::Switchover { .. }
-        | Step::Upgrade { .. } => SOON,
-    }
+/// How long this cluster may be left alone.
+fn periods(manifest: &Postgresql, outcome: &Outcome, ctx: &Context) -> Periods {
+    let general = &ctx.config().general;
+    // Where Secrets may not be watched, no event tells that the one is there which a role waits for.
+    let resync = if outcome.secrets_awaited { AFTER_SECRET } else { spread(manifest, general.resync_period) };
+    Periods { resync, repair: general.repair_period }
 }
 
 /// The period, less up to a tenth by a hash of the UID, so that a fleet's periodic looks are spread.

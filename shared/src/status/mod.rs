@@ -14,6 +14,10 @@ use crate::labels;
 use crate::roles::Skipped;
 use crate::rollout::{Step, WaitReason, after};
 
+mod pace;
+
+pub use pace::{Periods, may_wait, pause, quiet_until};
+
 /// How long the operator goes on before it calls something that does not progress failed.
 pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
 
@@ -72,43 +76,6 @@ pub fn begun(old: &PostgresqlStatus, cluster: &Cluster, generation: i64, now: Ti
         conditions: Some(conditions(old, &situation, generation, now)),
         last_step: old.last_step.clone(),
     }
-}
-
-/// How long after a write what may wait is not written, at least and at most.
-const WRITE_PERIOD: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(1));
-
-/// Until when, after a status was written, what [may wait](may_wait) is not: for as long again as the work has taken, so
-/// that a slow one costs a status at each doubling. A machine on which a thousand clusters are made at once is the last one
-/// that should write more of them.
-pub fn quiet_until(status: &PostgresqlStatus, written: Timestamp) -> Timestamp {
-    let (shortest, longest) = WRITE_PERIOD;
-    after(written, worked_for(status, written).clamp(shortest, longest))
-}
-
-/// For how long there has been work, or no way on.
-fn worked_for(status: &PostgresqlStatus, now: Timestamp) -> Duration {
-    let since = status.conditions.iter().flatten().filter(|condition| condition.type_ != READY);
-    let elapsed = since.map(|condition| now.duration_since(condition.last_transition_time.0)).max();
-    elapsed.and_then(|elapsed| Duration::try_from(elapsed).ok()).unwrap_or_default()
-}
-
-/// Whether what is new in a status is no more than what the operator waits for, or the words in which a problem is told.
-///
-/// A new cluster waits for its StatefulSet, for each pod and for a leader. Were each wait written, statuses would be a
-/// third of all requests; and every reader makes the same of them: the work goes on. What tools and people decide by is
-/// written at once: the word, the generation, that there is a problem or none, the last step.
-pub fn may_wait(told: &PostgresqlStatus, new: &PostgresqlStatus) -> bool {
-    let told_by = |status: &PostgresqlStatus| -> Vec<(String, bool, bool)> {
-        let conditions = status.conditions.iter().flatten();
-        let decisive = conditions.map(|c| (c.type_.clone(), c.status == "True", c.reason == PROBLEM));
-        decisive.collect()
-    };
-    let apart_from_conditions =
-        |status: &PostgresqlStatus| PostgresqlStatus { conditions: None, ..status.clone() };
-    let works = |status: &PostgresqlStatus| {
-        status.conditions.iter().flatten().any(|condition| condition.type_ == RECONCILING)
-    };
-    works(told) && told_by(told) == told_by(new) && apart_from_conditions(told) == apart_from_conditions(new)
 }
 
 /// `Creating` until it has run once, `Updating` after that.
@@ -191,13 +158,6 @@ fn situation(old: &PostgresqlStatus, found: &Findings<'_>) -> Situation {
     }
     let ready = if is_hindered(found) { "False" } else { "Unknown" };
     Situation { word: working, ready, reason, message, progress: Progress::Reconciling }
-}
-
-/// How long to pause before the next try: half of the time for which it has not gone well, within the bounds.
-///
-/// Nothing has to be remembered for it: the conditions say since when.
-pub fn pause(status: &PostgresqlStatus, now: Timestamp, shortest: Duration, longest: Duration) -> Duration {
-    (worked_for(status, now) / 2).min(longest).max(shortest)
 }
 
 /// Whether something stands in the way, other than steps that take their time.
@@ -296,7 +256,7 @@ mod tests {
     use crate::cluster::References;
     use crate::config::OperatorConfig;
 
-    fn cluster() -> Cluster {
+    pub(super) fn cluster() -> Cluster {
         let manifest: Postgresql = serde_json::from_value(serde_json::json!({
             "apiVersion": "acid.zalan.do/v1", "kind": "postgresql",
             "metadata": {"name": "demo", "namespace": "default", "uid": "42"},
@@ -307,11 +267,11 @@ mod tests {
         Cluster::resolve(&manifest, &OperatorConfig::default(), &References::unread()).unwrap()
     }
 
-    fn at(text: &str) -> Timestamp {
+    pub(super) fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
-    fn next(
+    pub(super) fn next(
         old: &PostgresqlStatus,
         generation: i64,
         step: &Step,
@@ -325,7 +285,7 @@ mod tests {
         )
     }
 
-    fn waiting(reason: WaitReason) -> Step {
+    pub(super) fn waiting(reason: WaitReason) -> Step {
         Step::Wait { reason, until: at("2026-01-01T00:00:10Z") }
     }
 
@@ -377,41 +337,6 @@ mod tests {
     }
 
     #[test]
-    fn one_wait_after_another_may_wait_and_whatever_somebody_decides_by_may_not() {
-        let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
-        let begun = begun(&PostgresqlStatus::default(), &cluster(), 1, at(early));
-        let then = |generation, step: &Step, problems: &[String]| {
-            may_wait(&begun, &next(&begun, generation, step, problems, late))
-        };
-        let starting = waiting(WaitReason::PodStarting("demo-0".into()));
-        assert!(then(1, &waiting(WaitReason::StatefulSetController), &[]));
-        assert!(then(1, &starting, &[]));
-        assert!(!then(1, &Step::Settled, &[]), "it runs");
-        assert!(!then(2, &starting, &[]), "another generation");
-        assert!(!then(1, &starting, &["no".to_owned()]), "a problem");
-        assert!(!then(1, &waiting(WaitReason::PodStuck("demo-0".into())), &[]), "it failed");
-        let failing = |problem: &str| next(&begun, 1, &starting, &[problem.to_owned()], late);
-        assert!(may_wait(&failing("no"), &failing("no, said twice")));
-        let restarted = LastStep { what: "restart demo-0".to_owned(), at: late.to_owned() };
-        let stepped = PostgresqlStatus { last_step: Some(restarted), ..begun.clone() };
-        assert!(!may_wait(&begun, &stepped), "a step");
-        let runs = next(&begun, 1, &Step::Settled, &[], late);
-        let rests = waiting(WaitReason::Window("Mon:01:00-02:00".to_owned()));
-        assert!(!may_wait(&runs, &next(&runs, 1, &rests, &[], late)), "what it rests on");
-    }
-
-    #[test]
-    fn the_longer_a_wait_takes_the_seldomer_it_is_told() {
-        let begun = begun(&PostgresqlStatus::default(), &cluster(), 1, at("2026-01-01T00:00:00Z"));
-        let quiet = |written| quiet_until(&begun, at(written)).to_string();
-        assert_eq!(quiet("2026-01-01T00:00:00Z"), "2026-01-01T00:00:10Z");
-        assert_eq!(quiet("2026-01-01T00:00:30Z"), "2026-01-01T00:01:00Z");
-        assert_eq!(quiet("2026-01-01T09:00:00Z"), "2026-01-01T09:01:00Z");
-        let done = next(&begun, 1, &Step::Settled, &[], "2026-01-01T09:00:00Z");
-        assert_eq!(quiet_until(&done, at("2026-01-01T09:00:00Z")).to_string(), "2026-01-01T09:00:10Z");
-    }
-
-    #[test]
     fn nothing_changes_when_nothing_changed() {
         let done = next(&PostgresqlStatus::default(), 1, &Step::Settled, &[], "2026-01-01T00:00:00Z");
         assert_eq!(next(&done, 1, &Step::Settled, &[], "2026-01-01T09:00:00Z"), done);
@@ -435,18 +360,6 @@ mod tests {
         let stuck =
             next(&done, 2, &waiting(WaitReason::PodStuck("demo-1".into())), &[], "2026-01-01T00:00:30Z");
         assert_eq!(shows(&stuck), "UpdateFailed Ready=False/PodStuck Stalled=True/PodStuck");
-    }
-
-    #[test]
-    fn the_longer_it_fails_the_longer_the_pause() {
-        let problems = ["no".to_owned()];
-        let failing =
-            next(&PostgresqlStatus::default(), 1, &Step::Settled, &problems, "2026-01-01T00:00:00Z");
-        let pause =
-            |now| pause(&failing, at(now), Duration::from_secs(5), Duration::from_secs(300)).as_secs();
-        assert_eq!(pause("2026-01-01T00:00:04Z"), 5);
-        assert_eq!(pause("2026-01-01T00:01:00Z"), 30);
-        assert_eq!(pause("2026-01-01T09:00:00Z"), 300);
     }
 
     #[test]
