@@ -1,9 +1,12 @@
-//! One process that runs until it is dropped.
+//! One process that runs until it is dropped, and what processes on this machine answer.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// A process and its log.
 #[derive(Debug)]
@@ -57,4 +60,13 @@ impl Drop for Daemon {
         let _ = self.process.kill(); // it may have ended already
         let _ = self.process.wait();
     }
+}
+
+/// What a program on loopback answers over plain HTTP, with the lines before it; `None` while it does not.
+pub(crate) async fn get(port: u16, path: &str) -> Option<String> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    connection.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.ok()?;
+    Some(answer)
 }

@@ -11,6 +11,7 @@ mod daemon;
 pub mod definitions;
 mod programs;
 mod storage;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -23,9 +24,10 @@ use kube::Client;
 use kube::config::{AuthInfo, Config};
 
 pub use controllers::Controllers;
-pub(crate) use daemon::Daemon;
+pub(crate) use daemon::{Daemon, get};
 pub use programs::Programs;
 pub use storage::Storage;
+pub use webhook::WebhookProgram;
 
 /// Who [`ControlPlane::client`] is.
 const ADMINISTRATOR: &str = "admin";
@@ -205,12 +207,11 @@ impl Drop for Folder {
 }
 
 /// Ports that nobody listens on; they differ, since all are held until the last is known.
-fn free_ports() -> io::Result<[u16; 3]> {
-    let listen = || TcpListener::bind(("127.0.0.1", 0));
-    let listeners = [listen()?, listen()?, listen()?];
-    let mut ports = [0; 3];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener.local_addr()?.port();
+fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
+    let listeners = std::array::from_fn::<_, N, _>(|_| TcpListener::bind(("127.0.0.1", 0)));
+    let mut ports = [0; N];
+    for (port, listener) in ports.iter_mut().zip(listeners) {
+        *port = listener?.local_addr()?.port();
     }
     Ok(ports)
 }

@@ -1,6 +1,8 @@
 //! Ten thousand clusters without the hour that it takes to make them: one that has come to rest, copied in etcd.
 //!
-//! A copy has its own names, UIDs, passwords and addresses and the hashes of its own objects, so that an operator finds nothing to do. Controllers would: the name of a revision of a StatefulSet is made from its contents, so they do not run meanwhile.
+//! A copy has its own names, UIDs, passwords and addresses and the hashes of its own objects, so that an operator finds
+//! nothing to do. Controllers would: the name of a revision of a StatefulSet is made from its contents, so they do not run
+//! meanwhile.
 
 use std::net::Ipv4Addr;
 

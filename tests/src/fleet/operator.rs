@@ -9,11 +9,10 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::Outcome;
+use crate::control_plane::get;
 
 /// The user under which it asks the API server.
 pub(super) const USER: &str = "operator";
@@ -125,15 +124,6 @@ impl Operator {
 pub(super) fn cost_of(id: u32) -> Outcome<Cost> {
     let of_process = |file: &str| fs::read_to_string(format!("/proc/{id}/{file}"));
     cost(&of_process("stat")?, &of_process("status")?).ok_or_else(|| "the kernel says something else".into())
-}
-
-/// What a program on this machine answers, with the lines before it; `None` while it does not.
-pub(super) async fn get(port: u16, path: &str) -> Option<String> {
-    let mut connection = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-    connection.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.ok()?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).await.ok()?;
-    Some(answer)
 }
 
 /// `/proc/ID/stat` and `/proc/ID/status`.

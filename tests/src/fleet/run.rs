@@ -22,6 +22,8 @@ const QUIET: Duration = Duration::from_secs(2);
 const SETTLING: Duration = Duration::from_secs(30);
 /// How often the operator is asked for its figures.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How often a long stage says how far it is.
+const PROGRESS: Duration = Duration::from_secs(10);
 /// How long a fleet may take for one of its stages.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -127,9 +129,16 @@ async fn copy(
     operator.stop().await?;
     world.stop_controllers();
     eprintln!("{} copies of a cluster", args.clusters - 1);
-    copies::make(world, &load::read(configuration)?, args).await?;
-    watching.until_noticed(args.clusters).await;
-    Ok(())
+    let config = load::read(configuration)?;
+    let noticed = async {
+        copies::make(world, &config, args).await?;
+        watching.until_noticed(args.clusters).await;
+        Ok(())
+    };
+    tokio::select! {
+        noticed = noticed => noticed,
+        never = tell_progress(world, watching) => never,
+    }
 }
 
 /// Makes the clusters and waits until all of them say `Running`.
@@ -140,15 +149,9 @@ async fn create(world: &World, watching: &Watching, operator: &Operator, args: &
     let begun = Instant::now();
     load::apply(&world.client, manifests).await?;
     let stored = begun.elapsed().as_secs_f64();
-    let progress = async {
-        loop {
-            tokio::time::sleep(Duration::from_secs(10)).await;
-            eprintln!("  {:?}, {} pods ready", watching.words(), world.ready.count());
-        }
-    };
     tokio::select! {
         () = watching.running.reach(args.clusters) => {}
-        () = progress => {}
+        never = tell_progress(world, watching) => never,
     }
     let (seconds, cost) = (begun.elapsed().as_secs_f64(), operator.cost()?);
     until_quiet(operator, 1).await?;
@@ -162,6 +165,14 @@ async fn create(world: &World, watching: &Watching, operator: &Operator, args: &
         running_at: watching.running.since(begun),
         pods_ready_at: world.ready.since(begun),
     })
+}
+
+/// Says from time to time how far the fleet is.
+async fn tell_progress(world: &World, watching: &Watching) -> ! {
+    loop {
+        tokio::time::sleep(PROGRESS).await;
+        eprintln!("  {:?}, {} pods ready", watching.words(), world.ready.count());
+    }
 }
 
 /// Counts what is asked for while nothing happens.

@@ -3,17 +3,10 @@
 use clap::Parser as _;
 use kube::Client;
 use tests::fleet::args::Args;
+use tests::fleet::report::Report;
 
 pub(crate) async fn a_small_fleet_is_measured_to_the_end(_: Client) {
-    let folder = std::env::temp_dir().join(format!("fleet-{}", std::process::id()));
-    let words = format!(
-        "fleet --clusters 5 --changes 5 --stuck 20 --rest 3 --network 127.91 --output {}",
-        folder.display()
-    );
-    let report = tests::fleet::run(&Args::parse_from(words.split(' '))).await.unwrap();
-    let plot = std::fs::read_to_string(folder.join("fleet.svg")).unwrap();
-    std::fs::remove_dir_all(&folder).unwrap();
-
+    let (report, plot) = measured("127.91", "--clusters 5 --stuck 20").await;
     assert_eq!(report.floor.pods_ready_at.len(), 10);
     assert_eq!(report.creation.running_at.len(), 5);
     assert_eq!(
@@ -30,15 +23,19 @@ pub(crate) async fn a_small_fleet_is_measured_to_the_end(_: Client) {
 }
 
 pub(crate) async fn an_operator_has_nothing_to_do_beside_copies_of_a_cluster(_: Client) {
-    let folder = std::env::temp_dir().join(format!("copies-{}", std::process::id()));
-    let words = format!(
-        "fleet --copied --clusters 20 --changes 5 --rest 3 --network 127.92 --output {}",
-        folder.display()
-    );
-    let report = tests::fleet::run(&Args::parse_from(words.split(' '))).await.unwrap();
-    std::fs::remove_dir_all(&folder).unwrap();
-
+    let (report, _) = measured("127.92", "--clusters 20 --copied").await;
     assert_eq!(report.restart.writes, 0, "{:?}", report.restart.requests);
     assert_eq!(report.requests_at_rest(), 0, "{:?}", report.rest.requests);
     assert_eq!(report.changes.settled.0.len(), 5);
+}
+
+/// The figures of a fleet of these words on a loopback network of its own, and its plot.
+async fn measured(network: &str, words: &str) -> (Report, String) {
+    let folder = std::env::temp_dir().join(format!("fleet-{}-{network}", std::process::id()));
+    let words =
+        format!("fleet --network {network} --changes 5 --rest 3 --output {} {words}", folder.display());
+    let report = tests::fleet::run(&Args::parse_from(words.split(' '))).await.unwrap();
+    let plot = std::fs::read_to_string(folder.join("fleet.svg")).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    (report, plot)
 }

@@ -7,12 +7,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use futures::future::Either;
 use kube::Client;
 use serde_json::{Value, json};
 use shared::config::OperatorConfig;
 use tests::catalogue::{self, Subject};
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tests::control_plane::WebhookProgram;
+use tokio::process::Command;
 
 use crate::admission::{Webhook, apply, certificate, configurations, namespace};
 use crate::{golden, kubeconfig};
@@ -24,9 +25,10 @@ pub(crate) async fn from_apply_to_error(client: Client) {
     namespace(&client, "not-asked", json!({})).await;
     let folder = std::env::temp_dir().join(format!("terminal-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
+    // Whichever it is, it answers until this is dropped.
     let _webhook = match std::env::var_os("WEBHOOK") {
-        Some(program) => Asked::Program(start(&client, Path::new(&program), &folder).await),
-        None => Asked::Own(Webhook::for_namespace(&client, "asked", OperatorConfig::default()).await),
+        Some(program) => Either::Left(start(&client, Path::new(&program), &folder).await),
+        None => Either::Right(Webhook::for_namespace(&client, "asked", OperatorConfig::default()).await),
     };
     let wrong = file(&folder, "wrong", "asked", manifest_with_five_errors());
     let (_, complete) = golden::manifests().into_iter().max_by_key(|(_, text)| text.len()).unwrap();
@@ -76,40 +78,16 @@ pub(crate) async fn from_apply_to_error(client: Client) {
     }
 }
 
-/// Who answers; it ends when this is dropped.
-#[allow(dead_code, reason = "held, not read")]
-enum Asked {
-    Own(Webhook),
-    Program(Child),
-}
-
 /// Starts a webhook's program, and registers it for the namespace.
-async fn start(client: &Client, program: &Path, folder: &Path) -> Child {
+async fn start(client: &Client, program: &Path, folder: &Path) -> WebhookProgram {
     let authority = certificate(folder);
-    let [reviews, probes] = [free_port(), free_port()];
-    let child = Command::new(program)
-        .arg("serve")
-        .args(["--listen", &format!("127.0.0.1:{reviews}"), "--probes", &format!("127.0.0.1:{probes}")])
-        .arg("--tls-dir")
-        .arg(folder)
-        .env("KUBECONFIG", kubeconfig())
-        .env("RUST_LOG", "off")
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    while TcpStream::connect(("127.0.0.1", reviews)).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    for configuration in configurations(reviews, &authority, "asked") {
+    let program = WebhookProgram::start(program, kubeconfig(), folder, &[]).await.unwrap();
+    for configuration in configurations(program.port(), &authority, "asked") {
         apply(client, &configuration).await;
     }
     // The API server learns of a configuration a moment after it is written.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    child
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    program
 }
 
 fn ms(time: Duration) -> f64 {
