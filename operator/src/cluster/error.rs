@@ -88,6 +88,11 @@ impl Error {
         }
     }
 
+    /// Whether the API server finds what was written invalid: it would again.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Kubernetes { source: kube::Error::Api(status), .. } if status.code == 422)
+    }
+
     /// Wraps an error of the Kubernetes client with what was attempted.
     pub(super) fn kubernetes(act: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let act = act.into();

@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::events::Reason;
 
 use super::stores::Manifest;
-use super::{Error, Outcome, place};
+use super::{Error, Outcome, place, told};
 
 /// After a look that made a Secret for a role.
 const AFTER_SECRET: Duration = Duration::from_secs(5);
@@ -161,12 +161,21 @@ async fn refuse<K: Resource<DynamicType = ()>>(
     new: PostgresqlStatus,
     ctx: &Context,
 ) -> Result<Action, Error> {
-    if *old != new {
-        write(manifest, old, &without_step(new.clone()), ctx).await?;
-        ctx.events.warning(&about, Reason::Invalid, message_of(&new)).await;
-    }
     ctx.metrics.cluster_is(&place(manifest), StatusWord::Invalid);
-    Ok(Action::await_change())
+    if *old == new {
+        return Ok(Action::await_change());
+    }
+    let written = write(manifest, old, &without_step(new.clone()), ctx).await;
+    ctx.events.warning(&about, Reason::Invalid, message_of(&new)).await;
+    match written {
+        // Of a manifest that it would not store today the API server may not take a status either, until the manifest or its
+        // definition changes. The event tells all the same.
+        Err(error) if error.is_refusal() => {
+            tracing::warn!(error = told(&error), "an invalid manifest cannot be told so in its status");
+            Ok(Action::requeue(ctx.config().general.repair_period))
+        }
+        written => written.map(|()| Action::await_change()),
+    }
 }
 
 /// Word, generation and conditions in one patch. A merge patch, not an apply: it also works where upstream's CRD is

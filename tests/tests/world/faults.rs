@@ -39,6 +39,27 @@ async fn a_refused_object_keeps_no_other_from_being_written_and_all_refusals_are
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_invalid_manifest_whose_status_is_refused_is_told_by_an_event_and_seldom_tried_again() {
+    let mut world = World::empty();
+    let of_status = |call: &Call| call.verb == Verb::Patch && call.subresource == "status";
+    world.api.fail(Fault::on(of_status, Failure::Status(422)).times(1000));
+    world.start("operator");
+    let mut unreadable = manifest(1);
+    unreadable["spec"]["users"] = json!(["app"]);
+    world.apply(unreadable);
+    world.pass(900).await;
+    assert_eq!(world.word(), "", "the status was refused");
+    let tries = world.api.state().journal.iter().filter(|call| of_status(call)).count();
+    assert!((1..5).contains(&tries), "{tries} tries in a quarter of an hour");
+    let events = world.objects_of("events");
+    assert!(events.iter().any(|event| event.to_string().contains("spec.users")), "{events:#?}");
+
+    world.api.heal();
+    world.pass(400).await;
+    assert_eq!(world.word(), "Invalid");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_of_somebody_else_costs_one_user_and_nobody_else() {
     let mut world = World::empty();
     let taken = "taken.demo.credentials.postgresql.acid.zalan.do";
