@@ -40,16 +40,16 @@ pub struct Beside<'a> {
 }
 
 impl Stage {
-    /// Installs an overlay, with kustomize's `patches` of the story's own, for manifests of this controller; its webhook
-    /// judges this story's namespace alone.
+    /// Installs an overlay, with kustomize's `patches` of the story's own, under the [name](Stage::name_beside) that
+    /// manifests name, too; its webhook judges this story's namespace alone.
     ///
     /// # Errors
     /// When kustomize or the API server refuses it, or it does not become ready.
-    pub async fn install_beside(&self, overlay: &str, controller: &str, patches: &str) -> Told<Beside<'_>> {
-        let beside = Beside { stage: self, name: format!("{controller}-{}", self.number()) };
+    pub async fn install_beside(&self, overlay: &str, what: &str, patches: &str) -> Told<Beside<'_>> {
+        let beside = Beside { stage: self, name: self.name_beside(what) };
         let patches = format!("{PATCHES}{patches}")
             .replace("@image@", &image())
-            .replace("@controller@", controller)
+            .replace("@controller@", &beside.name)
             .replace("@stage@", self.namespace());
         let rendered = beside.render(overlay, &patches).await?;
         let mut objects = serde_saphyr::from_multiple::<DynamicObject>(&rendered)?;
@@ -61,10 +61,15 @@ impl Stage {
         beside.until_ready().await?;
         Ok(beside)
     }
+
+    /// The name of something of this story that stands outside of its namespace.
+    pub fn name_beside(&self, what: &str) -> String {
+        format!("{what}-{}", self.number())
+    }
 }
 
 impl Beside<'_> {
-    /// What its objects are called, and its namespace.
+    /// What its objects are called, its namespace, and the controller that its manifests name.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -16,9 +16,6 @@ const SHORTEST: usize = 12;
 /// Parts of the keys under which secrets stand; under others stand names, dates and addresses.
 const SECRET: &[&str] = &["pass", "token", "secret", "key", "list"];
 
-/// The pods of our services.
-const SERVICES: &str = "app.kubernetes.io/name=postgres-operator";
-
 /// Where something was said, and what.
 type Said = (String, String);
 
@@ -54,10 +51,11 @@ impl Stage {
 
     /// What our services logged since the story began.
     async fn logs(&self, seconds: i64) -> Told<Vec<Said>> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.operator().namespace());
+        let operator = self.operator();
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), operator.namespace());
         let params = LogParams { since_seconds: Some(seconds), ..LogParams::default() };
         let mut logs = Vec::new();
-        for pod in pods.list(&ListParams::default().labels(SERVICES)).await? {
+        for pod in pods.list(&ListParams::default().labels(&operator.selector())).await? {
             // One that ends, or has not begun, has no log to read; the others' are what counts.
             if let Ok(log) = pods.logs(&pod.name_any(), &params).await {
                 logs.push((format!("the log of {}", pod.name_any()), log));

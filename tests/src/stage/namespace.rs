@@ -15,6 +15,9 @@ use serde_json::json;
 use super::manifest::manifests;
 use super::{Cluster, Operator, Refusal, Reviews, SOON, Stop, Told, from_yaml, until};
 
+/// Which of several operators looks after a manifest.
+const CONTROLLER: &str = "acid.zalan.do/controller";
+
 /// Who applies manifests, as Kubernetes records it.
 const USER: &str = "e2e";
 
@@ -23,6 +26,7 @@ pub struct Stage {
     pub(super) client: Client,
     pub(super) namespace: String,
     short_name: String,
+    own_operator: RefCell<Option<Operator>>,
     afterwards: RefCell<Vec<LocalBoxFuture<'static, Told>>>,
 }
 
@@ -43,7 +47,8 @@ impl Stage {
         };
         let namespaces: Api<Namespace> = Api::all(client.clone());
         namespaces.create(&PostParams::default(), &object).await?;
-        Ok(Self { client, namespace, short_name, afterwards: RefCell::default() })
+        let (own_operator, afterwards) = (RefCell::default(), RefCell::default());
+        Ok(Self { client, namespace, short_name, own_operator, afterwards })
     }
 
     /// A line for whoever watches.
@@ -61,9 +66,20 @@ impl Stage {
         self.namespace.rsplit('-').next().unwrap_or_default()
     }
 
-    /// The operator that looks after this Kubernetes.
+    /// The operator that looks after the story's clusters: the one under test, or the story's own.
     pub fn operator(&self) -> Operator {
-        Operator::of(self.client.clone())
+        self.own_operator.borrow().clone().unwrap_or_else(|| Operator::of(self.client.clone()))
+    }
+
+    /// Installs an operator that looks after what the story applies from now on. It may be configured otherwise and killed
+    /// while other stories are played.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn with_own_operator(&self) -> Told {
+        let own = self.install_beside("deploy/overlays/dev", "own", "").await?;
+        *self.own_operator.borrow_mut() = Some(Operator::named(self.client(), own.name()));
+        Ok(())
     }
 
     /// Something to be done when the story is over, however it ends: what was changed last is undone first.
@@ -98,8 +114,11 @@ impl Stage {
     /// # Errors
     /// When it is refused.
     pub async fn apply(&self, yaml: &str) -> Told<Cluster<'_>> {
-        let manifest = from_yaml(yaml)?;
+        let mut manifest = from_yaml(yaml)?;
         let name = manifest.name_any();
+        if let Some(own) = &*self.own_operator.borrow() {
+            manifest.annotations_mut().insert(CONTROLLER.to_owned(), own.namespace().to_owned());
+        }
         let params = PatchParams::apply(USER).force();
         self.manifests().patch(&name, &params, &Patch::Apply(&manifest)).await?;
         Ok(Cluster::new(self, name))

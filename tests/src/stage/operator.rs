@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::{SETTLED, Stage, Stop, Told, until};
 
-const POD_LABELS: &str = "app.kubernetes.io/name=postgres-operator,app.kubernetes.io/component=operator";
 const NAME: &str = "postgres-operator";
 
 /// The operator's deployment.
@@ -17,19 +16,31 @@ const NAME: &str = "postgres-operator";
 pub struct Operator {
     client: Client,
     namespace: String,
+    name: String,
 }
 
 impl Operator {
+    /// The one under test.
     pub(super) fn of(client: Client) -> Self {
         let namespace = std::env::var("E2E_OPERATOR_NAMESPACE").unwrap_or_else(|_| NAME.to_owned());
-        Self { client, namespace }
+        Self { client, namespace, name: NAME.to_owned() }
+    }
+
+    /// Another, whose namespace is called like itself.
+    pub(super) fn named(client: Client, name: &str) -> Self {
+        Self { client, namespace: name.to_owned(), name: name.to_owned() }
+    }
+
+    /// What finds the pods of it and of its webhook.
+    pub(super) fn selector(&self) -> String {
+        format!("app.kubernetes.io/name={}", self.name)
     }
 
     /// # Errors
     /// With the reason to skip, when there is no operator.
     pub(super) async fn is_deployed(&self) -> Told {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
-        match deployments.get_opt(NAME).await? {
+        match deployments.get_opt(&self.name).await? {
             Some(_) => Ok(()),
             None => Stop::skipped(format!("no operator is deployed in namespace {}", self.namespace)),
         }
@@ -41,7 +52,7 @@ impl Operator {
     /// When it has none.
     pub async fn installed(&self) -> Told<Timestamp> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.namespace);
-        let created = accounts.get(NAME).await?.metadata.creation_timestamp;
+        let created = accounts.get(&self.name).await?.metadata.creation_timestamp;
         created.map(|time| time.0).ok_or_else(|| Stop::Failed("the operator's account has no age".to_owned()))
     }
 
@@ -52,7 +63,7 @@ impl Operator {
 
     /// The user under which it asks the API server.
     pub fn account(&self) -> String {
-        format!("system:serviceaccount:{}:{NAME}", self.namespace)
+        format!("system:serviceaccount:{}:{}", self.namespace, self.name)
     }
 
     fn pods(&self) -> Api<Pod> {
@@ -60,7 +71,8 @@ impl Operator {
     }
 
     async fn running_pod(&self) -> Told<Pod> {
-        let pods = self.pods().list(&ListParams::default().labels(POD_LABELS)).await?;
+        let operators = format!("{},app.kubernetes.io/component=operator", self.selector());
+        let pods = self.pods().list(&ListParams::default().labels(&operators)).await?;
         let living = pods.into_iter().find(|pod| pod.metadata.deletion_timestamp.is_none());
         living.ok_or_else(|| Stop::Failed("the operator has no pod".to_owned()))
     }
@@ -131,7 +143,7 @@ impl Operator {
     /// # Errors
     /// With the reason to skip, when it is not configured by an object.
     pub async fn setting(&self, key: &str) -> Told<Value> {
-        match self.configurations().get_opt(NAME).await? {
+        match self.configurations().get_opt(&self.name).await? {
             Some(object) => {
                 let setting = object.data.get("configuration").and_then(|settings| settings.get(key));
                 Ok(setting.cloned().unwrap_or_default())
@@ -146,7 +158,7 @@ impl Operator {
     /// When the change is refused.
     pub async fn set(&self, key: &str, value: &Value) -> Told {
         let patch = Patch::Merge(json!({"configuration": {key: value}}));
-        self.configurations().patch(NAME, &PatchParams::default(), &patch).await?;
+        self.configurations().patch(&self.name, &PatchParams::default(), &patch).await?;
         Ok(())
     }
 }

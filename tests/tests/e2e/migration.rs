@@ -18,10 +18,10 @@ const RIGHTS: &str = include_str!("../../fixtures/drop-in/rights.yaml");
 const MANIFEST: &str = include_str!("../../fixtures/e2e/two-members.yaml");
 const PAGE: &str = "docs/migration.md";
 
-/// The `CONTROLLER_ID` of both, so that the operator under test leaves the story's cluster alone.
-const CONTROLLER: &str = "moving";
+/// What ours is called, and the `CONTROLLER_ID` of both, so that the operator under test leaves the story's cluster alone.
+const OURS: &str = "moving";
 /// What ours does otherwise: a harmless mark on Services, and no sidecars.
-const OURS: &str = r#"
+const OTHERWISE: &str = r#"
   - target: {kind: OperatorConfiguration, name: postgres-operator}
     patch: |
       - {op: add, path: /configuration/connection_pooler, value: {connection_pooler_image: "localhost/pooler:1"}}
@@ -34,20 +34,21 @@ const OURS: &str = r#"
 pub(crate) async fn clusters_move_from_zalandos_installation_to_ours_and_back_as_the_page_says(
     stage: &Stage,
 ) -> Told {
-    let theirs = format!("theirs-{}", stage.number());
-    stage.install(&named(INSTALLATION, &theirs)).await?;
+    let (theirs, controller) = (stage.name_beside("theirs"), stage.name_beside(OURS));
+    let installation = INSTALLATION.replace("value: zalando}", &format!("value: {controller}}}"));
+    stage.install(&named(&installation, &theirs)).await?;
     let rights = format!("namespace: {}", stage.namespace());
     stage.install(&named(RIGHTS, &theirs).replace("namespace: default", &rights)).await?;
     let cluster = stage.settled(MANIFEST, 2).await?;
     let before = processes(&cluster).await?;
     // From here on the operator that made it has nothing to do with it.
-    let annotations = json!({ "acid.zalan.do/controller": CONTROLLER });
+    let annotations = json!({ "acid.zalan.do/controller": controller });
     cluster.change(json!({ "metadata": { "annotations": annotations } })).await?;
     gives_a_user(&cluster, "before").await?;
     let writer = Writer::begin(cluster.session("shop_owner", "shop").await?).await?;
 
     let page = Page::read()?;
-    let ours = stage.install_beside(page.overlay()?, CONTROLLER, OURS).await?;
+    let ours = stage.install_beside(page.overlay()?, OURS, OTHERWISE).await?;
     let reader = reader(stage, &theirs, &ours)?;
     foresee(&reader, &page).await?;
 
@@ -75,7 +76,6 @@ pub(crate) async fn clusters_move_from_zalandos_installation_to_ours_and_back_as
 /// Zalando's installation under a name of its own: two stories may have one each.
 fn named(text: &str, theirs: &str) -> String {
     text.replace("zalando-postgres-operator", theirs)
-        .replace("value: zalando}", &format!("value: {CONTROLLER}}}"))
 }
 
 /// Steps 1 and 2: what is told before anything happens, by their configuration and then by ours.
@@ -153,7 +153,7 @@ fn reader<'a>(stage: &'a Stage, theirs: &str, ours: &Beside<'_>) -> Told<Reader<
         (" dump", format!(" {dumps}")),
     ];
     let reader = names.iter().fold(stage.reader(), |reader, (name, other)| reader.calling(name, other));
-    Ok(reader.with("CONTROLLER_ID", Some(CONTROLLER)).with("WATCHED_NAMESPACE", Some(place)))
+    Ok(reader.with("CONTROLLER_ID", Some(ours)).with("WATCHED_NAMESPACE", Some(place)))
 }
 
 /// Ours marks the Services, theirs takes the mark away: who looks after the cluster now.

@@ -11,6 +11,7 @@ const TEAMS_API: &str = include_str!("../../fixtures/e2e/teams-api.yaml");
 pub(crate) async fn people_come_and_go_with_their_team_and_stay_while_the_teams_api_is_down(
     stage: &Stage,
 ) -> Told {
+    stage.with_own_operator().await?;
     begin_teams_api(stage).await?;
     stage
         .configure(
@@ -70,6 +71,7 @@ pub(crate) async fn people_come_and_go_with_their_team_and_stay_while_the_teams_
 pub(crate) async fn an_infrastructure_role_logs_in_everywhere_with_the_password_of_its_own_secret(
     stage: &Stage,
 ) -> Told {
+    stage.with_own_operator().await?;
     let secrets: Api<Secret> = stage.api();
     let secret: Secret = serde_json::from_value(json!({
         "metadata": {"name": "monitoring"},

@@ -10,6 +10,7 @@ const PARTS: &str = include_str!("../../fixtures/e2e/pod-parts.yaml");
 pub(crate) async fn sidecars_volumes_and_environment_are_in_the_pods_and_the_manifest_has_the_last_word(
     stage: &Stage,
 ) -> Told {
+    stage.with_own_operator().await?;
     let maps = stage.api::<ConfigMap>();
     for (name, data) in [
         ("shop-settings", json!({"colour": "green"})),

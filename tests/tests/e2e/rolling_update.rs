@@ -25,12 +25,10 @@ pub(crate) async fn an_image_in_the_manifest_rolls_the_members_one_by_one(stage:
 pub(crate) async fn an_image_in_the_configuration_rolls_the_members_without_an_operator_restart(
     stage: &Stage,
 ) -> Told {
+    stage.with_own_operator().await?;
     let operator = stage.operator();
-    let before = operator.setting("docker_image").await?;
     let rolling = Rolling::prepare(stage, TWO, 2).await?;
     let process = operator.process().await?;
-    let undo = operator.clone();
-    stage.afterwards(async move { undo.set("docker_image", &before).await });
     operator.set("docker_image", &json!(other_image())).await?;
     rolling.ends_well().await?;
     assert_eq!(operator.process().await?, process, "the operator was started anew");
@@ -40,6 +38,7 @@ pub(crate) async fn an_image_in_the_configuration_rolls_the_members_without_an_o
 pub(crate) async fn an_operator_killed_in_the_middle_of_a_rolling_update_ends_it_the_same(
     stage: &Stage,
 ) -> Told {
+    stage.with_own_operator().await?;
     let rolling = Rolling::prepare(stage, THREE, 3).await?;
     rolling.cluster.change(json!({"spec": {"dockerImage": other_image()}})).await?;
     let first = rolling.watcher.until_first_recreation().await?;

@@ -24,8 +24,9 @@ pub(crate) async fn in_a_teams_own_namespace_pods_run_without_root_and_nothing_i
     namespaces.patch(stage.namespace(), &PatchParams::default(), &Patch::Merge(&enforced)).await?;
     let team = stage.install_beside("deploy/overlays/namespaced", "team", RESTRICTED).await?;
 
-    let foreign = elsewhere(stage, &team).await?;
-    let cluster = stage.apply(MANIFEST).await?;
+    let manifest = MANIFEST.replace("controller: team", &format!("controller: {}", team.name()));
+    let foreign = elsewhere(stage, &team, &manifest).await?;
+    let cluster = stage.apply(&manifest).await?;
     let took = cluster.until_running().await?;
     cluster.until_members_are(2).await?;
     stage.tell(format!("{:.1} s until Running", took.as_secs_f32()));
@@ -62,8 +63,8 @@ pub(crate) async fn in_a_teams_own_namespace_pods_run_without_root_and_nothing_i
 }
 
 /// The same manifest in a namespace that is not served: the one of the services.
-async fn elsewhere(stage: &Stage, team: &Beside<'_>) -> Told<Api<DynamicObject>> {
-    let manifest = from_yaml(MANIFEST)?;
+async fn elsewhere(stage: &Stage, team: &Beside<'_>, manifest: &str) -> Told<Api<DynamicObject>> {
+    let manifest = from_yaml(manifest)?;
     let foreign = stage.manifests_in(team.name());
     foreign.patch("acid-shop", &PatchParams::apply("e2e"), &Patch::Apply(&manifest)).await?;
     Ok(foreign)

@@ -39,6 +39,7 @@ pub(crate) async fn volumes_grow_and_no_pod_is_touched(stage: &Stage) -> Told {
 }
 
 pub(crate) async fn the_volume_of_a_removed_member_goes_or_stays_as_configured(stage: &Stage) -> Told {
+    stage.with_own_operator().await?;
     let cluster = stage.settled(TWO, 2).await?;
     let claims = stage.api::<PersistentVolumeClaim>();
     for (policy, stays) in [("retain", true), ("delete", false)] {
