@@ -165,17 +165,18 @@ async fn refuse<K: Resource<DynamicType = ()>>(
     if *old == new {
         return Ok(Action::await_change());
     }
-    let written = write(manifest, old, &without_step(new.clone()), ctx).await;
-    ctx.events.warning(&about, Reason::Invalid, message_of(&new)).await;
-    match written {
+    let next = match write(manifest, old, &without_step(new.clone()), ctx).await {
+        Ok(()) => Action::await_change(),
         // Of a manifest that it would not store today the API server may not take a status either, until the manifest or its
         // definition changes. The event tells all the same.
         Err(error) if error.is_refusal() => {
             tracing::warn!(error = told(&error), "an invalid manifest cannot be told so in its status");
-            Ok(Action::requeue(ctx.config().general.repair_period))
+            Action::requeue(ctx.config().general.repair_period)
         }
-        written => written.map(|()| Action::await_change()),
-    }
+        Err(error) => return Err(error),
+    };
+    ctx.events.warning(&about, Reason::Invalid, message_of(&new)).await;
+    Ok(next)
 }
 
 /// Word, generation and conditions in one patch. A merge patch, not an apply: it also works where upstream's CRD is

@@ -23,10 +23,10 @@ impl Storage {
         Client::try_from(Config::new(address)).map(Self)
     }
 
-    /// Stores objects under their keys, such as `/registry/pods/default/demo-0`. They are at most 128 of a kind.
+    /// Stores objects under their keys, such as `/registry/pods/default/demo-0`, so that no two of a kind have one revision.
     ///
     /// # Errors
-    /// When they are too many for a transaction, or etcd does not answer.
+    /// When etcd does not answer, or not to so much at once.
     pub async fn put(&self, objects: &[(String, Value)]) -> kube::Result<()> {
         for transaction in apart(objects) {
             self.put_at_once(&transaction).await?;
