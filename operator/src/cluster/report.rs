@@ -2,7 +2,6 @@
 //!
 //! The status is decided in `shared::status`; here it is written, when it changed and then once.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -22,9 +21,6 @@ use crate::events::Reason;
 
 use super::stores::Manifest;
 use super::{Error, Outcome, place, told};
-
-/// After a look that made a Secret for a role.
-const AFTER_SECRET: Duration = Duration::from_secs(5);
 
 /// A change was seen: says so at once, because Argo CD looks at the status two seconds after its sync. The status that
 /// is told now.
@@ -72,7 +68,8 @@ pub(super) async fn status(
         now: ctx.now(),
     };
     let new = status::of_cluster(told, cluster, &findings);
-    let rests = ctx.stores.rests_until(&manifest.uid().unwrap_or_default(), ctx.now());
+    let uid = manifest.uid().unwrap_or_default();
+    let rests = ctx.stores.rests_until(&uid, ctx.now());
     let held_back = rests.filter(|_| new != *told && status::may_wait(told, &new));
     if new != *told && held_back.is_none() {
         let changed = if outcome.taken.is_some() { new.clone() } else { without_step(new.clone()) };
@@ -88,7 +85,8 @@ pub(super) async fn status(
     if matches!(step, Step::Settled) && outcome.problems.is_empty() {
         ctx.metrics.converged(&place(manifest));
     }
-    let pause = status::pause(&new, &findings, periods(manifest, outcome, ctx));
+    let periods = Periods::of(&ctx.config().general, &uid, outcome.secrets_awaited);
+    let pause = status::pause(&new, &findings, periods);
     let until_told = held_back.and_then(|until| Duration::try_from(until.duration_since(ctx.now())).ok());
     Ok(Action::requeue(until_told.map_or(pause, |until_told| pause.min(until_told))))
 }
@@ -215,20 +213,4 @@ const DROPPED: &str = "the installed definition of postgresqls.acid.zalan.do kee
 fn raw<K: Resource<DynamicType = ()>>(manifest: &K, ctx: &Context) -> Api<DynamicObject> {
     let namespace = manifest.meta().namespace.as_deref().unwrap_or_default();
     Api::namespaced_with(ctx.client.clone(), namespace, &ApiResource::erase::<Postgresql>(&()))
-}
-
-/// How long this cluster may be left alone.
-fn periods(manifest: &Postgresql, outcome: &Outcome, ctx: &Context) -> Periods {
-    let general = &ctx.config().general;
-    // Where Secrets may not be watched, no event tells that the one is there which a role waits for.
-    let resync = if outcome.secrets_awaited { AFTER_SECRET } else { spread(manifest, general.resync_period) };
-    Periods { resync, repair: general.repair_period }
-}
-
-/// The period, less up to a tenth by a hash of the UID, so that a fleet's periodic looks are spread.
-fn spread(manifest: &Postgresql, period: Duration) -> Duration {
-    let mut hasher = DefaultHasher::new();
-    manifest.uid().hash(&mut hasher);
-    let share = u32::try_from(hasher.finish() % 100).unwrap_or_default();
-    period.saturating_sub(period / 1000 * share)
 }

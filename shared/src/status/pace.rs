@@ -1,13 +1,15 @@
-//! How seldom an unfinished cluster may be told of and looked at. The operator asks after each look.
+//! How long a cluster is left alone, and how seldom an unfinished one is told of. The operator asks after each look.
 //!
 //! Nothing is remembered for it: the conditions say since when there has been work, and whatever takes long is told and
 //! looked at the seldomer the longer it takes.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::api::PostgresqlStatus;
+use crate::api::configuration_groups::General;
 use crate::rollout::{Step, after};
 
 use super::{Findings, PROBLEM, READY, RECONCILING};
@@ -18,19 +20,39 @@ const WRITE_PERIOD: (Duration, Duration) = (Duration::from_secs(10), Duration::f
 /// After an act, whose effect may come without an event.
 const SOON: Duration = Duration::from_secs(1);
 
+/// After a look that made a Secret for a role.
+const AFTER_SECRET: Duration = Duration::from_secs(5);
+
 /// After a problem, at first.
 const AFTER_PROBLEM: Duration = Duration::from_secs(5);
 
 /// While an event is waited for, at most.
 const PRECAUTION: Duration = Duration::from_mins(1);
 
-/// The configured lengths of time that the next look depends on.
+/// The lengths of time that are one cluster's own.
 #[derive(Clone, Copy, Debug)]
 pub struct Periods {
-    /// Until a cluster that is as it should be is looked at again.
-    pub resync: Duration,
+    /// Until it is looked at again when it is as it should be.
+    resync: Duration,
     /// The longest pause while something fails.
-    pub repair: Duration,
+    repair: Duration,
+}
+
+impl Periods {
+    /// As configured, for the cluster of this UID. Where Secrets may not be watched, no event tells that the one is there
+    /// which a role waits for: `awaits_secrets` says so.
+    pub fn of(general: &General, uid: &str, awaits_secrets: bool) -> Self {
+        let resync = if awaits_secrets { AFTER_SECRET } else { spread(uid, general.resync_period) };
+        Self { resync, repair: general.repair_period }
+    }
+}
+
+/// The period, less up to a tenth by a hash of the UID, so that a fleet's periodic looks are spread.
+fn spread(uid: &str, period: Duration) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
+    let share = u32::try_from(hasher.finish() % 100).unwrap_or_default();
+    period.saturating_sub(period / 1000 * share)
 }
 
 /// The pause until the next look if nothing happens before. `status` is the one that these findings came to.
@@ -111,6 +133,20 @@ mod tests {
     use crate::status::tests::{at, cluster, next, waiting};
 
     const PERIODS: Periods = Periods { resync: Duration::from_mins(30), repair: Duration::from_mins(5) };
+
+    #[test]
+    fn the_looks_at_a_fleet_are_spread_over_a_tenth_of_the_period() {
+        let general = General { resync_period: Duration::from_secs(1000), ..General::default() };
+        let resync = |uid: &str, awaits_secrets| Periods::of(&general, uid, awaits_secrets).resync.as_secs();
+        let all: Vec<u64> = (0..100).map(|number: u8| resync(&number.to_string(), false)).collect();
+        assert!(all.iter().all(|seconds| (901..=1000).contains(seconds)), "{all:?}");
+        assert!(
+            all.iter().any(|seconds| *seconds < 920) && all.iter().any(|seconds| *seconds > 980),
+            "{all:?}"
+        );
+        assert_eq!(resync("1", false), resync("1", false), "a cluster keeps its place");
+        assert_eq!(resync("1", true), 5);
+    }
 
     fn pause_of(status: &PostgresqlStatus, step: &Step, problems: &[String], now: &str) -> u64 {
         let found = Findings { generation: 1, step, problems, remarks: &[], taken: None, now: at(now) };

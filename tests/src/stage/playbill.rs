@@ -19,7 +19,8 @@ use super::{Operator, Stage, Stop, Told};
 pub struct Story {
     /// A sentence that says what it shows.
     pub name: &'static str,
-    /// Whether it touches what all stories share: the operator, its configuration, admission.
+    /// Whether it touches what all stories share: the operator under test, its configuration, admission. A story with an
+    /// operator of its own ([`Stage::with_own_operator`]) does not.
     pub is_alone: bool,
     /// Plays it.
     pub play: for<'a> fn(&'a Stage) -> LocalBoxFuture<'a, Told>,
